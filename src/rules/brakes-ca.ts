@@ -1,0 +1,91 @@
+import type { IssuerDecision } from './crl.ts';
+import { formatSerial } from './serial.ts';
+
+export type CaBrake = 'ca-changed' | 'crl-lost' | 'crl-unmerged' | 'ca-source-empty' | 'certificates-vanish';
+
+/** One thing that does not go live by itself. `difference` is the same for the same cause, so that its hash can name it. */
+export interface CaHold {
+  readonly rule: CaBrake;
+  readonly sentence: string;
+  readonly difference: readonly string[];
+  /** What of the drop waits; everything else goes live. */
+  readonly paths: readonly string[];
+  /** Revocations that end here when it is released. */
+  readonly serials: readonly bigint[];
+}
+
+export interface CaChange {
+  /** `ca_crt.pem` and keys that would replace others: path and readable fingerprints. */
+  readonly changedCa: readonly { readonly path: string; readonly from: string; readonly to: string }[];
+  readonly crls: readonly (IssuerDecision & { readonly issuerName: string })[];
+  /** Certificates of the accepted set, before and after. */
+  readonly certificatesBefore: number;
+  readonly certificatesAfter: number;
+  /** Paths below signed/ that would be removed. */
+  readonly vanishing: readonly string[];
+}
+
+const vanishShare = 0.2;
+const vanishCount = 10;
+
+/** The first rules against mirroring a mistake. */
+export function brakeCa(change: CaChange): CaHold[] {
+  return [caChanged(change), crlLost(change), crlUnmerged(change), vanish(change)].filter((hold) => hold !== undefined);
+}
+
+function caChanged({ changedCa }: CaChange): CaHold | undefined {
+  if (changedCa.length === 0) return undefined;
+  return {
+    rule: 'ca-changed',
+    sentence: `The active's CA is another one: ${changedCa.map(({ path }) => path).join(', ')} would be replaced`,
+    difference: changedCa.map(({ path, from, to }) => `${path}: ${from} -> ${to}`),
+    paths: changedCa.map(({ path }) => path),
+    serials: [],
+  };
+}
+
+function crlLost({ crls }: CaChange): CaHold | undefined {
+  const losing = crls.filter(({ lost }) => lost.length > 0);
+  if (losing.length === 0) return undefined;
+  const count = losing.reduce((sum, { lost }) => sum + lost.length, 0);
+  return {
+    rule: 'crl-lost',
+    sentence: `The active's CRL no longer revokes ${plural(count, 'certificate')} that it revoked before`,
+    difference: losing.flatMap(({ issuerName, lost }) =>
+      lost.map((serial) => `${issuerName}: no longer revoked: 0x${formatSerial(serial)}`),
+    ),
+    paths: [],
+    serials: losing.flatMap(({ lost }) => lost),
+  };
+}
+
+// Both sides revoked, and the key that could sign the union is not here.
+function crlUnmerged({ crls }: CaChange): CaHold | undefined {
+  const stuck = crls.filter(({ waiting, lost }) => waiting.length > 0 && lost.length === 0);
+  if (stuck.length === 0) return undefined;
+  const count = stuck.reduce((sum, { waiting }) => sum + waiting.length, 0);
+  return {
+    rule: 'crl-unmerged',
+    sentence: `${plural(count, 'revocation')} of the active can't be merged with this master's own without the CA key`,
+    difference: stuck.flatMap(({ issuerName, waiting, madeHere }) => [
+      ...waiting.map((serial) => `${issuerName}: not revoked here: 0x${formatSerial(serial)}`),
+      ...madeHere.map((serial) => `${issuerName}: revoked here only: 0x${formatSerial(serial)}`),
+    ]),
+    paths: [],
+    serials: stuck.flatMap(({ madeHere }) => madeHere),
+  };
+}
+
+function vanish({ certificatesBefore, certificatesAfter, vanishing }: CaChange): CaHold | undefined {
+  if (vanishing.length === 0) return undefined;
+  const difference = vanishing.map((path) => `removed: ${path}`).sort();
+  const held = { difference, paths: vanishing, serials: [] };
+  const count = plural(vanishing.length, 'certificate');
+  if (certificatesAfter === 0)
+    return { rule: 'ca-source-empty', sentence: `The active has no certificates left: all ${count} would go`, ...held };
+  if (vanishing.length < vanishCount || vanishing.length <= certificatesBefore * vanishShare) return undefined;
+  const sentence = `${count} of ${certificatesBefore} vanished on the active`;
+  return { rule: 'certificates-vanish', sentence, ...held };
+}
+
+const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;

@@ -1,0 +1,13 @@
+/** The fact file's text with these facts set, everything else of it left as it is: comments, order, other facts. */
+export function setFacts(text: string, facts: Readonly<Record<string, string>>): string {
+  const lines = text === '' ? ['---'] : text.replace(/\n+$/, '').split('\n');
+  for (const [name, value] of Object.entries(facts)) {
+    const line = `${name}: ${isPlain(value) ? value : JSON.stringify(value)}`;
+    const at = lines.findIndex((one) => one.startsWith(`${name}:`));
+    if (at < 0) lines.push(line);
+    else lines[at] = line;
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const isPlain = (value: string): boolean => /^[A-Za-z][A-Za-z0-9.-]*$/.test(value);

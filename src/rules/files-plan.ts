@@ -1,0 +1,40 @@
+import type { ManifestFile } from './manifest.ts';
+
+export interface FilesPlan {
+  /** To be placed live now. */
+  readonly place: readonly ManifestFile[];
+  /** Key files that a database needs: kept aside, placed inside the stop of its switch. */
+  readonly keep: readonly ManifestFile[];
+  /** To be removed live: what the accepted set had and the new one lacks. */
+  readonly remove: readonly string[];
+  /** Named by the active, but not listed in this master's own configuration. */
+  readonly notAllowed: readonly string[];
+}
+
+/** What a drop of files does here. `allowed` are absolute paths of files and directories, `keyFiles` absolute paths. */
+export function planFiles(
+  drop: { readonly files: readonly ManifestFile[]; readonly deleted: readonly string[] },
+  own: { readonly allowed: readonly string[]; readonly keyFiles: readonly string[] },
+): FilesPlan {
+  const mayPlace = (path: string): boolean => isBelow(path, own.allowed);
+  const isKey = (path: string): boolean => own.keyFiles.includes(`/${path}`);
+  const allowed = drop.files.filter(({ path }) => mayPlace(path) || isKey(path));
+  return {
+    place: allowed.filter(({ path }) => !isKey(path)),
+    keep: allowed.filter(({ path }) => isKey(path)),
+    remove: drop.deleted.filter((path) => mayPlace(path) && !isKey(path)),
+    notAllowed: [...drop.files.map(({ path }) => path), ...drop.deleted].filter(
+      (path) => !mayPlace(path) && !isKey(path),
+    ),
+  };
+}
+
+/** True when the relative path is one of the listed ones or lies below it. */
+export const isBelow = (path: string, listed: readonly string[]): boolean =>
+  listed.some((one) => `/${path}` === one || `/${path}`.startsWith(one.endsWith('/') ? one : `${one}/`));
+
+/** Everything would go: an unmounted file system or an emptied source, rather than a wish. The sentence, or undefined. */
+export function wouldEmpty(knownFiles: number, after: number): string | undefined {
+  if (knownFiles === 0 || after > 0) return undefined;
+  return `the active has none of the ${knownFiles} files any more: is a file system not mounted there?`;
+}

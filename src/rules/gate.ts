@@ -1,0 +1,71 @@
+import { compareEpochs, formatEpoch, isEpoch, type Epoch } from './epoch.ts';
+
+/** What the receiver goes by; signed by root, written at each transition. */
+export interface Gate {
+  readonly format: 1;
+  readonly role: 'active' | 'passive' | 'suspended';
+  readonly certname: string;
+  readonly epoch: Epoch;
+  /** The peer's certname, where one is known. */
+  readonly peer?: string;
+  /** ISO 8601. */
+  readonly since: string;
+  /** sha256 of the fact file's text that this role was judged from: any edit closes the gate until it is judged anew. */
+  readonly fact: string;
+  /** Why nothing is taken in for now. */
+  readonly closed?: string;
+}
+
+/** In the inbox: the last caller who claimed to be active while this master is. */
+export const rivalName = 'rival.json';
+
+export type Entry =
+  { readonly open: true } | { readonly open: false; readonly class: 'refused' | 'latched'; readonly why: string };
+
+const refused = (why: string): Entry => ({ open: false, class: 'refused', why });
+const latched = (why: string): Entry => ({ open: false, class: 'latched', why });
+
+/** May this caller write now? `factSha256` is of the fact file as it is at this moment. */
+export function judgeEntry(
+  gate: Gate | undefined,
+  factSha256: string | undefined,
+  caller: { peer: string; epoch: Epoch },
+): Entry {
+  if (gate === undefined) return refused('this master has no role yet: on it, type: pe-failover install');
+  const order = compareEpochs(caller.epoch, gate.epoch);
+  const both = `your epoch is ${formatEpoch(caller.epoch)}, mine is ${formatEpoch(gate.epoch)}`;
+  if (order === 'lower')
+    return latched(`${both}: ${gate.certname} was promoted after you. Demote yourself: set pe_failover_mode: passive`);
+  if (order === 'conflict')
+    return latched(
+      `${both}: both masters were promoted without knowing of each other. Demote one: set its pe_failover_mode: passive`,
+    );
+  if (gate.role === 'active') return refused(`${gate.certname} is active itself (${both})`);
+  if (gate.role === 'suspended') return refused(`${gate.certname} is suspended: its fact file names no role`);
+  if (gate.closed !== undefined) return refused(`${gate.certname} is closed: ${gate.closed}`);
+  if (factSha256 !== gate.fact)
+    return refused(`the fact file of ${gate.certname} was just edited: its new role is not settled yet`);
+  if (gate.peer !== undefined && gate.peer !== caller.peer)
+    return refused(`${gate.certname} takes drops from ${gate.peer}, not from ${caller.peer}`);
+  return { open: true };
+}
+
+/** Both say that they are active, and neither is older: an admin must demote one. */
+export const isRival = (gate: Gate | undefined, caller: Epoch): boolean =>
+  gate?.role === 'active' && compareEpochs(caller, gate.epoch) !== 'lower';
+
+export function isGate(value: unknown): value is Gate {
+  if (typeof value !== 'object' || value === null) return false;
+  const gate = value as Partial<Record<keyof Gate, unknown>>;
+  const optionalText = (field: unknown): boolean => field === undefined || typeof field === 'string';
+  return (
+    gate.format === 1 &&
+    ['active', 'passive', 'suspended'].includes(String(gate.role)) &&
+    typeof gate.certname === 'string' &&
+    typeof gate.since === 'string' &&
+    typeof gate.fact === 'string' &&
+    isEpoch(gate.epoch) &&
+    optionalText(gate.peer) &&
+    optionalText(gate.closed)
+  );
+}

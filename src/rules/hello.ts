@@ -1,0 +1,55 @@
+import { Failure } from '../errors.ts';
+import { isEpoch, type Epoch } from './epoch.ts';
+import { fieldsOf } from './fields.ts';
+import { isStream } from './manifest.ts';
+
+export interface AcceptedDrop {
+  readonly epoch: Epoch;
+  readonly sequence: number;
+  readonly digest: string;
+}
+
+/** What a master tells its peer of itself; signed by its root, and kept beside the gate file. */
+export interface Hello {
+  readonly format: 1;
+  /** Its own pairing line, so that roles can turn round without a second exchange. */
+  readonly pairing: string;
+  /** The newest drop of each stream that arrived and was judged: what it lacks here is pushed whole. */
+  readonly accepted: Readonly<Record<string, AcceptedDrop>>;
+  /** Asks for the CA with its keys: sha256 of the CA certificate, hexadecimal, as an admin typed it on the spare. */
+  readonly adopt?: string;
+}
+
+/** Of a CA certificate: its sha256, lower-case hexadecimal. */
+export const isFingerprint = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);
+
+/** As openssl and people write it, with colons or capitals. Throws `usage`. */
+export function normalFingerprint(text: string): string {
+  const plain = text
+    .replace(/^sha256:/i, '')
+    .replaceAll(':', '')
+    .toLowerCase();
+  if (isFingerprint(plain)) return plain;
+  const hint = 'Type on the active: openssl x509 -noout -fingerprint -sha256 -in CADIR/ca_crt.pem';
+  throw new Failure('usage', 'not a fingerprint', {
+    where: text.slice(0, 100),
+    why: '64 hexadecimal digits are expected',
+    hint,
+  });
+}
+
+/** Throws `bad-data`. */
+export function parseHello(value: unknown): Hello {
+  const refuse = (where: string, why: string): Failure => new Failure('bad-data', 'hello refused', { where, why });
+  const field = fieldsOf(value, 'hello', refuse);
+  if (field.number('format') !== 1) throw refuse('hello.format', 'is not 1');
+  const accepted: Record<string, AcceptedDrop> = {};
+  for (const [stream, drop] of Object.entries(field.object('accepted'))) {
+    const inner = fieldsOf(drop, `accepted.${stream}`, refuse);
+    const epoch = inner.raw('epoch');
+    if (!isStream(stream) || !isEpoch(epoch)) throw refuse(`accepted.${stream}`, 'is malformed');
+    accepted[stream] = { epoch, sequence: inner.count('sequence', 0), digest: inner.text('digest', 100) };
+  }
+  const adopt = field.raw('adopt') === undefined ? {} : { adopt: field.matching('adopt', isFingerprint) };
+  return { format: 1, pairing: field.text('pairing', 20_000), accepted, ...adopt };
+}

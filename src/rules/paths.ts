@@ -1,0 +1,86 @@
+/** Where everything of one master lies. With a root other than `/`, all but `run` lies below it. */
+export interface Paths {
+  readonly root: string;
+  /** Configuration, root only. */
+  readonly config: string;
+  readonly keys: {
+    readonly directory: string;
+    readonly transfer: string;
+    readonly signing: string;
+    readonly knownHosts: string;
+  };
+  /** `pe_failover_mode` and the rest: what an admin edits. */
+  readonly fact: string;
+  readonly data: string;
+  readonly state: string;
+  readonly streams: string;
+  readonly holds: string;
+  readonly locks: string;
+  /** Signed by root, read by the gate. */
+  readonly gate: string;
+  readonly hello: string;
+  readonly receipts: string;
+  readonly status: string;
+  readonly journal: string;
+  readonly outbox: string;
+  readonly inbox: string;
+  readonly taken: string;
+  readonly archive: string;
+  /** Content of the accepted sets, by sha256. */
+  readonly store: string;
+  /** Key files that wait for the switch of their database. */
+  readonly keyFiles: string;
+  /** Room for captures, on the file system of the outbox. */
+  readonly work: string;
+  readonly events: string;
+  readonly run: string;
+  readonly control: string;
+  /** Home of the transfer user. */
+  readonly home: string;
+  readonly authorizedKeys: string;
+}
+
+/** `run` is where sockets go: /run/pe_failover, or a short private directory when there is a root (see runDirectory). */
+export function pathsFor(root: string, run: string): Paths {
+  const below = (path: string): string => (root === '/' ? path : `${root}${path}`);
+  const [config, data] = [below('/etc/puppetlabs/pe_failover'), below('/var/lib/pe_failover')];
+  const [keys, state] = [`${config}/keys`, `${data}/state`];
+  const home = below('/home/pe-transfer');
+  return {
+    root,
+    config: `${config}/pe_failover.yaml`,
+    keys: {
+      directory: keys,
+      transfer: `${keys}/transfer`,
+      signing: `${keys}/signing.pem`,
+      knownHosts: `${keys}/known_hosts`,
+    },
+    fact: below('/opt/puppetlabs/facter/facts.d/pe_failover.yaml'),
+    data,
+    state,
+    streams: `${state}/streams`,
+    holds: `${data}/holds`,
+    locks: `${state}/locks`,
+    gate: `${state}/gate.json`,
+    hello: `${state}/hello.json`,
+    receipts: `${state}/receipts`,
+    status: `${state}/status.json`,
+    journal: `${data}/journal`,
+    outbox: `${data}/outbox`,
+    inbox: `${data}/inbox`,
+    taken: `${data}/taken`,
+    archive: `${data}/archive`,
+    store: `${data}/store`,
+    keyFiles: `${data}/key-files`,
+    work: `${data}/work`,
+    events: below('/var/log/puppetlabs/pe_failover/events.jsonl'),
+    run,
+    control: `${run}/control.sock`,
+    home,
+    authorizedKeys: `${home}/.ssh/authorized_keys`,
+  };
+}
+
+/** An ssh control socket's directory must be short (49 bytes), whatever the root; `rootHash8` is of its real path. */
+export const runDirectory = (root: string, uid: number, rootHash8: string): string =>
+  root === '/' ? '/run/pe_failover' : `/tmp/pe-failover-${uid}-${rootHash8}`;

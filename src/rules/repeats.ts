@@ -1,0 +1,71 @@
+import type { ErrorClass } from '../errors.ts';
+
+/** What is known of a failure when it is told: its class, and its cause in words. */
+export interface Told {
+  readonly class: ErrorClass;
+  readonly cause: string;
+}
+
+/** One cause within a trouble: how often it came since it was last said. */
+interface Cause {
+  readonly key: string;
+  readonly saidAt: number;
+  readonly unsaid: number;
+}
+
+/** The trouble of one job, from its first failure until it works again. Times are monotonic milliseconds. */
+export interface Trouble {
+  readonly since: number;
+  readonly failures: number;
+  readonly causes: readonly Cause[];
+}
+
+export const repeatEveryMs = 6 * 3_600_000;
+const maxCauses = 20;
+
+/** Counts a failure. `say` is the ending of the line to log now (may be empty), or undefined for silence. */
+export function failed(
+  before: Trouble | undefined,
+  told: Told,
+  now: number,
+): { readonly trouble: Trouble; readonly say: string | undefined } {
+  const key = keyOf(told);
+  const known = before?.causes.find((cause) => cause.key === key);
+  const others = (before?.causes ?? []).filter((cause) => cause !== known);
+  const due = known === undefined || now - known.saidAt >= repeatEveryMs;
+  const cause = due ? { key, saidAt: now, unsaid: 0 } : { ...known, unsaid: known.unsaid + 1 };
+  const trouble = {
+    since: before?.since ?? now,
+    failures: (before?.failures ?? 0) + 1,
+    causes: [...others, cause].slice(-maxCauses),
+  };
+  if (!due) return { trouble, say: undefined };
+  return { trouble, say: known === undefined ? '' : ` (${known.unsaid + 1} times since it was last said)` };
+}
+
+/** The line to log when the job works again, or undefined when it was not in trouble. */
+export function recovered(before: Trouble | undefined, now: number): string | undefined {
+  if (before === undefined) return undefined;
+  const times = before.failures === 1 ? '1 failure' : `${before.failures} failures`;
+  return `works again after ${spokenDuration(now - before.since)} and ${times}`;
+}
+
+// Pids, sequences and times differ each time and are no new cause; short numbers (exit codes) are.
+function keyOf(told: Told): string {
+  return `${told.class} ${told.cause.replace(/\d+(\.\d+)? ?m?s\b|\d{4,}/g, '#')}`;
+}
+
+/** Whole units, the two largest: "3 h 12 min", "45 s". */
+export function spokenDuration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const units = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ] as const;
+  const first = units.findIndex(([count]) => count > 0);
+  if (first < 0) return '0 s';
+  const said = units.slice(first, first + 2).filter(([count]) => count > 0);
+  return said.map(([count, unit]) => `${count} ${unit}`).join(' ');
+}

@@ -1,0 +1,60 @@
+import { spokenDuration } from './repeats.ts';
+
+/** One stream, as far as this master knows of it. Times in ISO 8601. */
+export interface ComponentStatus {
+  readonly stream: string;
+  readonly captured?: string;
+  readonly delivered?: string;
+  readonly staged?: string;
+  readonly applied?: string;
+  /** Last time that both sides agreed: a receipt or a confirm. */
+  readonly confirmed?: string;
+  /** Seconds since then; undefined: never. */
+  readonly ageSeconds?: number;
+  readonly limitSeconds: number;
+  readonly state: string;
+  readonly why: string;
+}
+
+export interface Situation {
+  readonly role: 'active' | 'passive' | 'suspended' | 'not installed';
+  readonly roleWhy: string;
+  readonly agentRuns: boolean;
+  readonly components: readonly ComponentStatus[];
+  readonly openHolds: number;
+  readonly hasSpare: boolean;
+}
+
+/** As Nagios counts: 0 good, 1 warning, 2 critical, 3 unknown. */
+export interface StatusVerdict {
+  readonly code: 0 | 1 | 2 | 3;
+  readonly text: string;
+}
+
+/** The first line of status: what an admin must know before all else, and what to type. */
+export function judgeStatus(now: Situation): StatusVerdict {
+  if (now.role === 'not installed')
+    return { code: 3, text: 'UNKNOWN: this master is not installed. Type: pe-failover install' };
+  if (now.role === 'suspended') return { code: 2, text: `CRITICAL: all jobs are suspended: ${now.roleWhy}` };
+  if (!now.agentRuns) return { code: 2, text: 'CRITICAL: the agent does not run. Type: systemctl start pe-failover' };
+  const troubled = now.components.find(({ state }) => ['failed', 'refused', 'latched'].includes(state));
+  if (troubled !== undefined) return { code: 2, text: `CRITICAL: ${troubled.stream}: ${troubled.why}` };
+  const silent = now.components.find(isStale);
+  if (silent !== undefined) return { code: 2, text: `CRITICAL: ${staleSentence(silent)}` };
+  if (now.role === 'active' && !now.hasSpare)
+    return { code: 1, text: 'WARNING: active without a spare. Set pe_failover_passive_master in the fact' };
+  if (now.openHolds > 0)
+    return { code: 1, text: `WARNING: ${now.openHolds} changes are held. Type: pe-failover holds` };
+  const oldest = Math.max(0, ...now.components.map(({ ageSeconds }) => ageSeconds ?? 0));
+  const agreed =
+    now.components.length === 0 ? '' : `; both masters agreed on everything within ${spokenDuration(oldest * 1000)}`;
+  return { code: 0, text: `OK: ${now.role}${agreed}` };
+}
+
+const isStale = ({ ageSeconds, limitSeconds }: ComponentStatus): boolean =>
+  ageSeconds === undefined || ageSeconds > limitSeconds;
+
+const staleSentence = ({ stream, ageSeconds, limitSeconds, why }: ComponentStatus): string =>
+  ageSeconds === undefined
+    ? `${stream}: nothing was ever confirmed (${why})`
+    : `${stream}: nothing was confirmed for ${spokenDuration(ageSeconds * 1000)}, the limit is ${spokenDuration(limitSeconds * 1000)} (${why})`;
