@@ -1,0 +1,75 @@
+import Rsync from 'rsync';
+import { Failure } from '../errors.ts';
+import { senderOptions } from '../rules/push-options.ts';
+import { CommandError, type Exec } from './exec.ts';
+
+export interface PushCommand {
+  /** A drop in the outbox; its content is sent. */
+  readonly directory: string;
+  /** The request that takes the place of rsync's name on the other side: `push STREAM EPOCH ...`. */
+  readonly request: string;
+  readonly remoteShell: string;
+  readonly host: string;
+  readonly bulk: boolean;
+  /** In KiB a second; 0 is unlimited. */
+  readonly bandwidthLimit: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly onErrorLine: (line: string) => void;
+}
+
+export type RsyncPush = (command: PushCommand) => Promise<void>;
+
+/** rsync to the gate. Throws a Failure by rsync's exit code; the gate's own words come by `onErrorLine`. */
+export function createRsyncPush(exec: Exec): RsyncPush {
+  return async (command) => {
+    const { directory, host, timeoutMs, signal, onErrorLine } = command;
+    const args = [
+      ...optionsOf(command),
+      '-e',
+      command.remoteShell,
+      `--rsync-path=${command.request}`,
+      `${directory}/`,
+      `${host}:.`,
+    ];
+    try {
+      await exec({ file: 'rsync', args, timeoutMs, signal, onErrorLine });
+    } catch (error) {
+      throw error instanceof CommandError ? byExitCode(error, host) : error;
+    }
+  };
+}
+
+// The builder quotes for a shell what it takes as name and value; options written whole come out as they are.
+function optionsOf({ bulk, bandwidthLimit }: PushCommand): string[] {
+  const limit = bandwidthLimit > 0 ? [`--bwlimit=${bandwidthLimit}`] : [];
+  const builder = new Rsync();
+  for (const option of [...senderOptions(bulk), ...limit]) builder.set(option.replace(/^--/, ''));
+  return builder.args();
+}
+
+const words: Readonly<Record<number, string>> = {
+  2: 'the two rsyncs do not understand each other',
+  10: 'the connection broke off',
+  11: 'a file could not be read or written: is a disk full?',
+  12: 'the connection broke off',
+  20: 'rsync was ended',
+  23: 'not every file could be sent',
+  24: 'a file vanished while it was sent',
+  30: 'the other side was silent for too long',
+  35: 'the other side was silent for too long',
+  255: 'the connection broke off',
+};
+
+function byExitCode(error: CommandError, host: string): Failure {
+  if (error.exitCode === undefined && !error.timedOut && error.killedBy === undefined)
+    return error.toFailure('rsync could not be started');
+  const code = error.exitCode ?? 0;
+  const errorClass = [11, 23].includes(code) ? 'dependency' : code === 24 ? 'bad-data' : 'unreachable';
+  const said = error.message.slice(0, 500);
+  return new Failure(errorClass, `Failed to sync. Exit code is: ${error.exitCode ?? error.killedBy ?? 'none'}`, {
+    where: host,
+    why: `${words[code] ?? 'rsync failed'} (${said})`,
+    cause: error,
+  });
+}

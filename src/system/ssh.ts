@@ -1,0 +1,163 @@
+import { lstat } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { Failure } from '../errors.ts';
+import { CommandError, startChild, type Exec, type LongChild, type Result } from './exec.ts';
+import { removeIfThere } from './files.ts';
+
+export interface SshTarget {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  /** Path of the private key. */
+  readonly identity: string;
+  /** Holds the pinned key of the host, under its alias. */
+  readonly knownHosts: string;
+  readonly hostKeyAlias: string;
+  readonly connectTimeoutSeconds: number;
+}
+
+/** One multiplexed connection: opened at the first use, again after it broke, closed with the role session. */
+export interface SshSession {
+  /** What rsync takes for `-e`; valid after `open`. */
+  readonly remoteShell: string;
+  open(signal: AbortSignal): Promise<void>;
+  /** Runs the peer's forced command with these words; any exit code is given back. */
+  run(words: string, options: { input?: string; timeoutMs: number; signal: AbortSignal }): Promise<Result>;
+  close(): Promise<void>;
+}
+
+const ready = 'pe-failover-ssh-is-open';
+
+export function createSshSession(exec: Exec, target: SshTarget, socket: string): SshSession {
+  let master: Promise<LongChild> | undefined;
+  // Without the socket a mux client would log in by itself: ProxyCommand=false ends it at once.
+  const muxed = ['-F', '/dev/null', '-o', 'BatchMode=yes', '-o', 'ProxyCommand=false', '-S', socket];
+  const open = async (signal: AbortSignal): Promise<void> => {
+    const opening = (master ??= openMaster(exec, target, socket, signal));
+    const forget = (): void => {
+      if (master === opening) master = undefined;
+    };
+    const child = await opening.catch((error: unknown) => {
+      forget();
+      throw error;
+    });
+    void child.ended.then(forget);
+  };
+  return {
+    remoteShell: ['ssh', ...muxed].join(' '),
+    open,
+    run: async (words, { input, timeoutMs, signal }) => {
+      await open(signal);
+      const args = [...muxed, target.host, '--', words];
+      const accept = Array.from({ length: 254 }, (_, n) => n + 1);
+      return await exec({
+        file: 'ssh',
+        args,
+        timeoutMs,
+        signal,
+        accept,
+        ...(input === undefined ? {} : { input }),
+      }).catch((error: unknown) => {
+        throw error instanceof CommandError ? unreachable(target, error.message) : error;
+      });
+    },
+    close: async () => {
+      const open = await master?.catch(() => undefined);
+      await open?.stop();
+    },
+  };
+}
+
+async function openMaster(exec: Exec, target: SshTarget, socket: string, signal: AbortSignal): Promise<LongChild> {
+  await endOrphan(exec, target, socket);
+  signal.throwIfAborted();
+  const child = startChild({ file: 'ssh', args: masterArguments(target, socket), outlivesPass: true });
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (said = (said + chunk).slice(-4096)));
+  const abort = (): void => void child.stop();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    const opened = new Promise<'open'>((resolve) => {
+      if (child.stdout !== null)
+        createInterface({ input: child.stdout }).on('line', (line) => line === ready && resolve('open'));
+    });
+    const outcome = await Promise.race([opened, child.ended]);
+    signal.throwIfAborted();
+    if (outcome !== 'open') throw whyNot(target, said.trim() === '' ? `ssh ${outcome}` : said);
+    return child;
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** A killed agent leaves its connection behind, still logged in under the rules of that time. */
+async function endOrphan(exec: Exec, { host }: SshTarget, socket: string): Promise<void> {
+  if ((await lstat(socket).catch(() => undefined)) === undefined) return;
+  const args = ['-F', '/dev/null', '-S', socket, '-O', 'exit', host];
+  await exec({ file: 'ssh', args, timeoutMs: 5_000, accept: [255] }).catch(() => undefined); // nobody listens there any more
+  await removeIfThere(socket);
+}
+
+function masterArguments(target: SshTarget, socket: string): string[] {
+  const options = [
+    'BatchMode=yes',
+    `ConnectTimeout=${target.connectTimeoutSeconds}`,
+    'ConnectionAttempts=1',
+    'ServerAliveInterval=2',
+    'ServerAliveCountMax=3',
+    'StrictHostKeyChecking=yes',
+    `UserKnownHostsFile=${target.knownHosts}`,
+    'GlobalKnownHostsFile=/dev/null',
+    'UpdateHostKeys=no',
+    `HostKeyAlias=${target.hostKeyAlias}`,
+    'IdentitiesOnly=yes',
+    'IdentityAgent=none',
+    'PreferredAuthentications=publickey',
+    'ControlPersist=no',
+    'PermitLocalCommand=yes',
+    `LocalCommand=echo ${ready}`, // runs when the socket is there to be used
+  ];
+  return [
+    ...[
+      '-F',
+      '/dev/null',
+      '-M',
+      '-N',
+      '-T',
+      '-S',
+      socket,
+      '-p',
+      String(target.port),
+      '-l',
+      target.user,
+      '-i',
+      target.identity,
+    ],
+    ...options.flatMap((option) => ['-o', option]),
+    target.host,
+  ];
+}
+
+/** What ssh said, as what to do about it. */
+function whyNot(target: SshTarget, said: string): Failure {
+  const where = `${target.user}@${target.host}:${target.port}`;
+  const why = said
+    .trim()
+    .split(/[\r\n]+/)
+    .filter((line) => !line.startsWith('@'))
+    .slice(-3)
+    .join(' | ');
+  if (/Host key verification failed|HOST IDENTIFICATION HAS CHANGED/i.test(said)) {
+    const hint = `If the host was reinstalled, pin its new key: pe-failover install --active --passive-master ${target.host} --renew-host-key`;
+    return new Failure('config', "the spare's host key is not the pinned one", { where, why, hint });
+  }
+  if (/Permission denied|Too many authentication failures/i.test(said)) {
+    const hint =
+      'On the spare, type: pe-failover install --passive --auth-key "LINE", with the line that pe-failover install --active prints here';
+    return new Failure('config', 'the spare does not accept our key', { where, why, hint });
+  }
+  return unreachable(target, why);
+}
+
+const unreachable = (target: SshTarget, why: string): Failure =>
+  new Failure('unreachable', 'the spare cannot be reached', { where: `${target.host}:${target.port}`, why });
