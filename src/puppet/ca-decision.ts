@@ -1,0 +1,185 @@
+import { readFile } from 'node:fs/promises';
+import { brakeCa, type CaHold } from '../rules/brakes-ca.ts';
+import { kindOf } from '../rules/ca-paths.ts';
+import { planCa, type CaFile, type CaPlan } from '../rules/ca-plan.ts';
+import { decideCrls, type IssuerDecision } from '../rules/crl.ts';
+import { expiredSerials, missingLines, parseInventoryLine } from '../rules/inventory.ts';
+import { parseSerial, raiseSerial } from '../rules/serial.ts';
+import type { AcceptedSet } from '../system/accepted-set.ts';
+import { crlProblem, readCertificates, type Certificate, type Crl, type CrlReader } from '../system/certificates.ts';
+import type { ContentStore } from '../system/content-store.ts';
+import { readBytesIfThere, readIfThere } from '../system/files.ts';
+import { inParallel } from '../system/in-parallel.ts';
+import type { CrlSources } from './ca-apply.ts';
+import { contentProblem, type LiveCa } from './ca-live.ts';
+
+/** What should become live: a drop, a healing, or something that was held and is released. */
+export interface CaWish {
+  readonly incoming: readonly CaFile[];
+  readonly deleted: readonly string[];
+  readonly source: (path: string, sha256: string) => string;
+  /** What the active last had: the base of every comparison. */
+  readonly accepted: (path: string) => string | undefined;
+  readonly inventoryLines: readonly string[];
+  readonly certificates: { readonly before: number; readonly after: number };
+  /** Revocations that a released hold lets go. */
+  readonly forgiven: ReadonlySet<bigint>;
+}
+
+export interface CaSides {
+  readonly live: LiveCa;
+  readonly set: AcceptedSet;
+  readonly content: ContentStore;
+  readonly now: Date;
+  readonly serialGap: bigint | undefined;
+}
+
+export interface CaFacts {
+  readonly authorities: readonly Certificate[];
+  readonly hashes: ReadonlyMap<string, string>;
+  /** Paths whose content may not go live, with the reason. */
+  readonly bad: ReadonlyMap<string, string>;
+  readonly crls: CrlSources;
+  readonly decisions: readonly IssuerDecision[];
+  readonly holds: readonly CaHold[];
+  readonly serial: bigint | undefined;
+  readonly inventory: readonly string[];
+}
+
+/** Reads what the rules ask for. Its cost follows the wish, not the size of the CA. */
+export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts> {
+  const { live, set } = sides;
+  const authorities = await live.authorities();
+  const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted];
+  const hashes = await live.hashes(paths, (path) => set.get(path));
+  const bad = await badContent(wish, hashes, authorities, live.readCrls);
+  const crls = await readLists(wish, sides, bad, authorities);
+  const inventory = missingLines(await textOfInventory(wish, live), wish.inventoryLines);
+  const decisions = crls.incoming.length === 0 ? [] : await decide(crls, authorities, sides);
+  const holds = brakeCa({
+    changedCa: await changedCa(wish, hashes, live),
+    crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
+    certificatesBefore: wish.certificates.before,
+    certificatesAfter: wish.certificates.after,
+    vanishing: wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path)),
+  });
+  const serial = await nextSerial(wish, sides, inventory);
+  return { authorities, hashes, bad, crls, decisions, holds, serial, inventory };
+}
+
+/** The plan, with what is held left out. */
+export function planFrom(wish: CaWish, facts: CaFacts, held: ReadonlySet<string>): CaPlan {
+  return planCa({
+    accepted: wish.accepted,
+    live: (path) => facts.hashes.get(path),
+    incoming: wish.incoming,
+    deleted: wish.deleted,
+    bad: facts.bad,
+    held,
+    serial: facts.serial,
+    inventory: facts.inventory,
+    crls: facts.decisions,
+  });
+}
+
+async function badContent(
+  { incoming, source }: CaWish,
+  hashes: ReadonlyMap<string, string>,
+  authorities: readonly Certificate[],
+  readLists: CrlReader,
+): Promise<Map<string, string>> {
+  const bad = new Map<string, string>();
+  const fresh = incoming.filter(({ path, sha256 }) => hashes.get(path) !== sha256);
+  await inParallel(fresh, 16, async ({ path, sha256 }) => {
+    const problem = await contentProblem(path, source(path, sha256), authorities, readLists);
+    if (problem !== undefined) bad.set(path, problem);
+  });
+  return bad;
+}
+
+const crlPath = 'ca_crl.pem';
+
+async function readLists(
+  { incoming, source, forgiven, accepted }: CaWish,
+  { content, live }: CaSides,
+  bad: ReadonlyMap<string, string>,
+  authorities: readonly Certificate[],
+): Promise<CrlSources> {
+  const file = incoming.find(({ path }) => path === crlPath);
+  if (file === undefined || bad.has(crlPath)) return { incoming: [], accepted: [], forgiven };
+  const list = live.readCrls(await readFile(source(crlPath, file.sha256)), crlPath);
+  const before = accepted(crlPath);
+  const pem = before === undefined ? undefined : await readBytesIfThere(content.path(before));
+  // An accepted list that was never believed is no base: what is live is kept anyway.
+  const known = pem === undefined ? [] : readBelieved(pem, live.readCrls, authorities);
+  return { incoming: list, accepted: known, forgiven };
+}
+
+function readBelieved(pem: Buffer, read: CrlReader, authorities: readonly Certificate[]): Crl[] {
+  try {
+    return read(pem, crlPath).filter((crl) => crlProblem(crl, authorities) === undefined);
+  } catch {
+    return [];
+  }
+}
+
+async function decide(
+  crls: CrlSources,
+  authorities: readonly Certificate[],
+  { live, now }: CaSides,
+): Promise<IssuerDecision[]> {
+  const signable = new Set<string>();
+  for (const authority of authorities) if (await live.hasKeyOf(authority)) signable.add(authority.subject);
+  const expired = expiredSerials(await live.text('inventory.txt'), now);
+  const lists = await live.crls().catch(() => []); // an unreadable live list is replaced
+  return decideCrls({
+    accepted: crls.accepted,
+    incoming: crls.incoming,
+    live: lists,
+    expired: (serial) => crls.forgiven.has(serial) || expired(serial),
+    canSign: (issuer) => signable.has(issuer),
+  });
+}
+
+async function changedCa(wish: CaWish, hashes: ReadonlyMap<string, string>, live: LiveCa) {
+  const changed = [];
+  for (const { path, sha256 } of wish.incoming) {
+    if (kindOf(path) !== 'ca' || !hashes.has(path) || hashes.get(path) === sha256) continue;
+    const [from, to] = [await fingerprints(live.path(path)), await fingerprints(wish.source(path, sha256))];
+    if (from !== to) changed.push({ path, from, to });
+  }
+  return changed;
+}
+
+async function fingerprints(path: string): Promise<string> {
+  const text = (await readIfThere(path)) ?? '';
+  if (!path.includes('ca_crt')) return text.replaceAll(/-----[^-]+-----|\s/g, '').slice(-64);
+  try {
+    return readCertificates(text, path)
+      .map(({ fingerprint }) => fingerprint)
+      .join(' ');
+  } catch {
+    return 'unreadable';
+  }
+}
+
+async function textOfInventory({ inventoryLines }: CaWish, live: LiveCa): Promise<string> {
+  return inventoryLines.length === 0 ? '' : live.text('inventory.txt');
+}
+
+async function nextSerial(
+  { incoming, source, accepted }: CaWish,
+  { live, content, serialGap }: CaSides,
+  lines: readonly string[],
+): Promise<bigint | undefined> {
+  const file = incoming.find(({ path }) => path === 'serial');
+  const before = accepted('serial');
+  const path = file !== undefined ? source('serial', file.sha256) : before && content.path(before);
+  const theirs = path === undefined ? undefined : parseSerial((await readIfThere(path)) ?? '');
+  const issued = lines.map((line) => parseInventoryLine(line)?.serial).filter((serial) => serial !== undefined);
+  const gap = serialGap === undefined ? {} : { gap: serialGap };
+  return raiseSerial({ live: parseSerial(await live.text('serial')), theirs, issued, ...gap });
+}
+
+const nameOf = (issuer: string, authorities: readonly Certificate[]): string =>
+  authorities.find(({ subject }) => subject === issuer)?.commonName ?? 'unknown CA';

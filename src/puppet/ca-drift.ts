@@ -1,0 +1,98 @@
+import { isOutsideDigest, kindOf } from '../rules/ca-paths.ts';
+import type { CaFile } from '../rules/ca-plan.ts';
+import { lacking } from '../rules/crl.ts';
+import { wholeLines } from '../rules/inventory.ts';
+import type { AcceptedEntry, AcceptedSet } from '../system/accepted-set.ts';
+import type { Crl } from '../system/certificates.ts';
+import type { ContentStore } from '../system/content-store.ts';
+import { readBytesIfThere, readIfThere } from '../system/files.ts';
+import type { CaWish } from './ca-decision.ts';
+import type { HeldStore } from './ca-held.ts';
+import type { LiveCa } from './ca-live.ts';
+import { listCa } from './ca.ts';
+
+export interface Drift {
+  /** Brings back what the active last had. */
+  readonly wish: Omit<CaWish, 'accepted'>;
+  /** Paths that are not live as accepted. */
+  readonly differs: readonly string[];
+  /** Of these, what can't be put back from here: its content is not kept intact. */
+  readonly unhealable: readonly string[];
+  /** What only this master has. */
+  readonly madeHere: { readonly certificates: number; readonly revocations: number };
+}
+
+export interface DriftSides {
+  readonly live: LiveCa;
+  readonly set: AcceptedSet;
+  readonly content: ContentStore;
+  readonly held: HeldStore;
+}
+
+/** Compares the whole live CA with what was last accepted. What a hold keeps back is no drift. */
+export async function compareLive({ live, set, content, held }: DriftSides): Promise<Drift> {
+  const holds = await held.read();
+  const waits = ({ path, sha256 }: CaFile): boolean => set.get(path)?.sha256 === sha256;
+  const waiting = new Set(holds.flatMap(({ files }) => files.filter(waits).map(({ path }) => path)));
+  const leaving = new Set(holds.flatMap(({ removals }) => removals.map(({ path }) => path)));
+  const entries = [...set.all()].filter(({ path }) => !waiting.has(path) && isCompared(path));
+  const differing = await differingFrom(live, entries, set);
+  const intact: CaFile[] = [];
+  const unhealable: string[] = [];
+  for (const { path, sha256 } of differing) {
+    if (await content.isIntact(sha256)) intact.push({ path, sha256 });
+    else unhealable.push(path);
+  }
+  const lost = holds.filter(({ rule }) => rule === 'crl-lost');
+  const serials = new Set(lost.flatMap((hold) => hold.serials.map((serial) => BigInt(`0x${serial}`))));
+  const { paths } = await listCa(live.cadir);
+  const own = paths.filter(
+    (path) => kindOf(path) === 'certificate' && !leaving.has(path) && set.get(path) === undefined,
+  );
+  return {
+    wish: {
+      incoming: intact,
+      deleted: [],
+      source: (_path, sha256) => content.path(sha256),
+      inventoryLines: await acceptedLines(set, content),
+      certificates: { before: 0, after: 0 },
+      forgiven: new Set(),
+    },
+    differs: [...intact.map(({ path }) => path), ...unhealable],
+    unhealable,
+    madeHere: { certificates: own.length, revocations: await ownRevocations(live, set, content, serials) },
+  };
+}
+
+// Inventory and serial are compared by their rules, not by their bytes; infra files are each side's own.
+const isCompared = (path: string): boolean => path !== 'inventory.txt' && !isOutsideDigest(path);
+
+async function differingFrom(live: LiveCa, entries: readonly AcceptedEntry[], set: AcceptedSet) {
+  const hashes = await live.hashes(
+    entries.map(({ path }) => path),
+    (path) => set.get(path),
+  );
+  return entries.filter(({ path, sha256 }) => hashes.get(path) !== sha256);
+}
+
+async function acceptedLines(set: AcceptedSet, content: ContentStore): Promise<string[]> {
+  const entry = set.get('inventory.txt');
+  return entry === undefined ? [] : wholeLines((await readIfThere(content.path(entry.sha256))) ?? '');
+}
+
+async function ownRevocations(
+  live: LiveCa,
+  set: AcceptedSet,
+  content: ContentStore,
+  leaving: ReadonlySet<bigint>,
+): Promise<number> {
+  const entry = set.get('ca_crl.pem');
+  const pem = entry === undefined ? undefined : await readBytesIfThere(content.path(entry.sha256));
+  if (pem === undefined) return 0;
+  const accepted = live.readCrls(pem, 'ca_crl.pem');
+  const lists: Crl[] = await live.crls().catch(() => []);
+  return lists.reduce((count, list) => {
+    const other = accepted.find(({ issuer }) => issuer === list.issuer);
+    return count + lacking(list, other, (serial) => leaving.has(serial)).length;
+  }, 0);
+}
