@@ -1,0 +1,233 @@
+import { sameEpoch, type Epoch } from '../rules/epoch.ts';
+import type { Confirmation } from '../rules/confirm.ts';
+import { isFinal, type Receipt } from '../rules/receipt.ts';
+import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
+import type { Clock } from '../system/clock.ts';
+import { seal, type Signer } from '../system/sign.ts';
+import type { State } from '../system/state.ts';
+import type { Origin, Outbox, PackedDrop } from './outbox.ts';
+import type { Greeting, Peer } from './peer.ts';
+import { forgotten, readStream, withReceipt, type StreamState } from './stream-state.ts';
+
+/** What a sending job wants live on the spare. */
+export interface Goods {
+  readonly stream: string;
+  /** Of the whole state after the drop: `sha256:HEX`. */
+  readonly digest: string;
+  readonly kind: DropKind;
+  readonly base?: string;
+  readonly deleted?: readonly string[];
+  readonly needs?: readonly Need[];
+  readonly detail?: Readonly<Record<string, unknown>>;
+  /** A dump: sent beside the hot connection, in small blocks against the last one. */
+  readonly bulk?: boolean;
+  /** Sent although the digest is the acknowledged one: what the digest leaves out has changed. */
+  readonly evenIfUnchanged?: boolean;
+  /** Fills an empty directory with the payload; files are named relative to it. */
+  pack(directory: string, signal: AbortSignal): Promise<readonly ManifestFile[]>;
+}
+
+/** What of a pass the delivery needs; a job hands its PassContext. */
+export interface DeliveryContext {
+  readonly signal: AbortSignal;
+  readonly leaving?: AbortSignal;
+  readonly epoch: Epoch;
+  readonly fence: () => Promise<void>;
+  readonly progress?: (point: string) => void;
+}
+
+/** The points of a delivery on the active, in their order. */
+export const deliveryPoints = ['numbered', 'packed', 'signed', 'sending', 'sent', 'noted'] as const;
+
+export type Delivered =
+  | { readonly kind: 'confirmed' }
+  | { readonly kind: 'pushed'; readonly sequence: number; readonly receipt: Receipt | undefined };
+
+/** The active's side of the way, within one epoch: capture, manifest, signature, push, receipt. */
+export interface Delivery {
+  /** The newest receipt that says a drop of the stream arrived (staged, applied, held, failed), if any. */
+  acknowledged(stream: string): Promise<Receipt | undefined>;
+  /** The manifest of a drop of ours that is still in the outbox. */
+  manifest(stream: string, place: { epoch: Epoch; sequence: number }): Promise<Manifest | undefined>;
+  /** True when the spare asked for a whole drop (a delta did not fit, or it has no accepted set). */
+  needsWhole(stream: string): Promise<boolean>;
+  /**
+   * Greets the spare when that was long ago, notes what it has lost since, and collects the words still awaited.
+   * A pass begins with it, so that what it then decides is decided on what the spare really has.
+   */
+  catchUp(stream: string, signal: AbortSignal): Promise<Receipt[]>;
+  /** The fingerprint of the CA that the spare asks for with its keys, as of its last greeting. */
+  adoptionAsked(stream: string, signal: AbortSignal): Promise<string | undefined>;
+  /** Digest equal to the acknowledged one: a signed `confirm`. Else: drop, push, and the receipt as far as it came. */
+  deliver(goods: Goods, context: DeliveryContext): Promise<Delivered>;
+}
+
+export interface DeliveryParts {
+  readonly epoch: Epoch;
+  readonly peer: Peer;
+  /** The spare's greeting, asked again when it is old. Throws what keeps the spare from being reached. */
+  readonly greet: (signal: AbortSignal) => Promise<Greeting>;
+  readonly outbox: Outbox;
+  /** Of the directory `state/streams`. */
+  readonly state: State;
+  readonly signer: Signer;
+  readonly clock: Clock;
+  readonly origin: Omit<Origin, 'target'>;
+  readonly pushTimeoutMs: number;
+}
+
+const confirmEveryMs = 60_000;
+/** How long a pass waits for root's word on a drop, beyond what the push itself waited. */
+const receiptWaitSeconds = 20;
+
+export function createDelivery(parts: DeliveryParts): Delivery {
+  const read = (stream: string): Promise<StreamState> => readStream(parts.state, stream, parts.epoch);
+  const catchUp = async (stream: string, signal: AbortSignal): Promise<Receipt[]> => {
+    const greeting = await parts.greet(signal);
+    const known = await read(stream);
+    if (hasLost(known, greeting, stream)) await parts.state.write(stream, forgotten(known));
+    return await collect(parts, stream, 0, signal);
+  };
+  return {
+    acknowledged: async (stream) => (await read(stream)).acknowledged,
+    manifest: (stream, place) => parts.outbox.manifest(stream, place),
+    needsWhole: async (stream) => (await read(stream)).needsWhole ?? false,
+    catchUp,
+    adoptionAsked: async (stream, signal) => {
+      const { hello, at } = await parts.greet(signal);
+      const answered = ((await read(stream)).acknowledged?.at ?? '') > at;
+      return answered ? undefined : hello.adopt;
+    },
+    deliver: async (goods, context) => {
+      await catchUp(goods.stream, context.signal);
+      const known = await read(goods.stream);
+      if (isUnchanged(known, goods) && goods.evenIfUnchanged !== true)
+        return await confirm(parts, known, goods, context.signal);
+      return await push(parts, known, goods, context);
+    },
+  };
+}
+
+const isUnchanged = (known: StreamState, goods: Goods): boolean =>
+  known.acknowledged?.digest === goods.digest && known.needsWhole !== true;
+
+/** The spare no longer has what it acknowledged: its disk was replaced, or its state restored from a backup. */
+function hasLost({ acknowledged, epoch }: StreamState, { hello, at }: Greeting, stream: string): boolean {
+  if (acknowledged === undefined || acknowledged.at > at) return false; // acknowledged after that greeting
+  const accepted = hello.accepted[stream];
+  return accepted === undefined || !sameEpoch(accepted.epoch, epoch) || accepted.sequence < acknowledged.sequence;
+}
+
+async function push(
+  parts: DeliveryParts,
+  known: StreamState,
+  goods: Goods,
+  context: DeliveryContext,
+): Promise<Delivered> {
+  const at = context.progress ?? (() => undefined);
+  const { target } = await targetOf(parts, context.signal);
+  const waiting = goods.evenIfUnchanged === true ? undefined : await parts.outbox.find(goods, parts.epoch);
+  const drop =
+    waiting === undefined || wasRefused(known, waiting) ? await pack(parts, known, goods, target, context) : waiting;
+  const { sequence, capturedAt } = drop.manifest;
+  await context.fence();
+  at('sending');
+  const pushOptions = { bulk: goods.bulk ?? false, timeoutMs: parts.pushTimeoutMs, signal: context.signal };
+  const receipt = await parts.peer.push({ ...drop.manifest, directory: drop.directory }, pushOptions);
+  at('sent');
+  const publishedAt = parts.clock.now().toISOString();
+  const published = {
+    ...known,
+    sequence: Math.max(known.sequence, sequence),
+    digest: goods.digest,
+    capturedAt,
+    publishedAt,
+  };
+  await parts.state.write(goods.stream, receipt === undefined ? published : withReceipt(published, receipt));
+  at('noted');
+  const late = receipt === undefined ? await waitForReceipt(parts, goods.stream, context) : [];
+  return { kind: 'pushed', sequence, receipt: receipt ?? late.findLast((word) => word.sequence === sequence) };
+}
+
+/** What the spare did not believe is captured anew, not sent again. */
+const wasRefused = ({ last }: StreamState, { manifest }: PackedDrop): boolean =>
+  last?.state === 'refused' && last.sequence === manifest.sequence;
+
+// The number is given out before it is used: a crash leaves a gap, never two drops of one number.
+async function pack(
+  parts: DeliveryParts,
+  known: StreamState,
+  goods: Goods,
+  target: string,
+  context: DeliveryContext,
+): Promise<PackedDrop> {
+  const at = context.progress ?? (() => undefined);
+  const sequence = known.sequence + 1;
+  await parts.state.write(goods.stream, { ...known, sequence });
+  at('numbered');
+  const options = { capturedAt: parts.clock.now(), signal: context.signal, packed: () => at('packed') };
+  const drop = await parts.outbox.pack(goods, { epoch: parts.epoch, sequence }, { ...parts.origin, target }, options);
+  at('signed');
+  return drop;
+}
+
+async function confirm(
+  parts: DeliveryParts,
+  known: StreamState,
+  goods: Goods,
+  signal: AbortSignal,
+): Promise<Delivered> {
+  const now = parts.clock.now();
+  const last = Date.parse(known.confirmedAt ?? '') || 0;
+  if (Math.abs(now.getTime() - last) < confirmEveryMs) return { kind: 'confirmed' };
+  const { target } = await targetOf(parts, signal);
+  const { stream, digest } = goods;
+  const words: Confirmation = {
+    format: 1,
+    stream,
+    epoch: parts.epoch,
+    digest,
+    source: parts.origin.source,
+    target,
+    at: now.toISOString(),
+  };
+  await parts.peer.confirm(seal(parts.signer, 'confirm', words), signal);
+  await parts.state.write(stream, { ...known, confirmedAt: now.toISOString() });
+  return { kind: 'confirmed' };
+}
+
+const targetOf = async (parts: DeliveryParts, signal: AbortSignal): Promise<{ target: string }> => ({
+  target: (await parts.greet(signal)).pairing.certname,
+});
+
+/** Waits for root's word, unless the role is left meanwhile: the word is collected by whoever comes next. */
+async function waitForReceipt(
+  parts: DeliveryParts,
+  stream: string,
+  { signal, leaving }: DeliveryContext,
+): Promise<Receipt[]> {
+  const either = leaving === undefined ? signal : AbortSignal.any([signal, leaving]);
+  return await collect(parts, stream, receiptWaitSeconds, either).catch((error: unknown) => {
+    if (leaving?.aborted !== true || signal.aborted) throw error;
+    return [];
+  });
+}
+
+async function collect(
+  parts: DeliveryParts,
+  stream: string,
+  waitSeconds: number,
+  signal: AbortSignal,
+): Promise<Receipt[]> {
+  let known = await readStream(parts.state, stream, parts.epoch);
+  const settled = known.last !== undefined && known.last.sequence >= known.sequence && isFinal(known.last.state);
+  if (known.publishedAt === undefined || settled) return [];
+  const fresh = await parts.peer.receipts(stream, known.last?.n ?? 0, waitSeconds, signal);
+  const ours = fresh.filter((receipt) => sameEpoch(receipt.epoch, parts.epoch) && receipt.stream === stream);
+  for (const receipt of ours) known = withReceipt(known, receipt);
+  if (ours.length > 0) await parts.state.write(stream, known);
+  return ours;
+}
+
+/** What a later delta is made against. */
+export const baseOf = (receipt: Receipt): string => dropName(receipt);

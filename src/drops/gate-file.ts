@@ -1,0 +1,51 @@
+import { Failure } from '../errors.ts';
+import { compareEpochs, formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
+import { isGate, type Gate } from '../rules/gate.ts';
+import { readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
+import { readSealed, seal, type Signer } from '../system/sign.ts';
+
+/** What root tells the gate: role, epoch and peer of this master. Every transition ends with writing it. */
+export interface GateFile {
+  read(): Promise<Gate | undefined>;
+  write(gate: Omit<Gate, 'format' | 'certname' | 'since'>): Promise<void>;
+  /** Throws unless role and epoch are still those of the session. "closed" keeps them: pending drops may still be applied. */
+  fence(role: 'active' | 'passive', epoch: Epoch): Promise<void>;
+}
+
+export function createGateFile(
+  path: string,
+  signer: Signer,
+  certname: string,
+  ownership: Ownership,
+  now: () => Date,
+): GateFile {
+  const read = async (): Promise<Gate | undefined> => {
+    const line = await readIfThere(path);
+    if (line === undefined) return undefined;
+    const gate = readSealed(line, 'gate');
+    if (isGate(gate)) return gate;
+    throw new Failure('config', 'gate file is unreadable', {
+      where: path,
+      hint: `Type: rm ${path}, and restart the agent`,
+    });
+  };
+  return {
+    read,
+    write: async (words) => {
+      const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words };
+      await writeFileAtomic(path, `${seal(signer, 'gate', gate)}\n`, ownership);
+    },
+    fence: async (role, epoch) => {
+      const gate = await read();
+      if (gate !== undefined && gate.role === role && isStill(role, gate.epoch, epoch)) return;
+      const is = gate === undefined ? 'without a role' : `${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
+      throw new Failure('refused', 'stopped before the irreversible step', {
+        why: `this pass began as ${role} in epoch ${formatEpoch(epoch)}, and this master is now ${is}`,
+      });
+    },
+  };
+}
+
+// A spare's epoch goes up in the middle of a session, with the first drop of a newer active.
+const isStill = (role: 'active' | 'passive', now: Epoch, then: Epoch): boolean =>
+  sameEpoch(now, then) || (role === 'passive' && compareEpochs(now, then) === 'higher');

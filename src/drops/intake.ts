@@ -1,0 +1,225 @@
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure, isErrno, toFailure } from '../errors.ts';
+import { parseConfirmation } from '../rules/confirm.ts';
+import { compareEpochs, formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
+import { dropName, manifestName, parseManifest, type Manifest } from '../rules/manifest.ts';
+import type { Pairing } from '../rules/pairing.ts';
+import {
+  judgeSequence,
+  type DropReference,
+  type LiveComparison,
+  type Receipt,
+  type ReceiptState,
+} from '../rules/receipt.ts';
+import { openHostileTree, type HostileTree } from '../system/beneath.ts';
+import { listDirectory, readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
+import type { JobLog } from '../system/log.ts';
+import { unseal } from '../system/sign.ts';
+import { byPlace, placeOf, pruneArchive } from './archive.ts';
+import type { ReceiptBook } from './receipt-book.ts';
+import { takeOver } from './take-over.ts';
+
+/** A drop that root copied out of the inbox, hashing; signature, target, epoch, sequence and every sha256 are right. */
+export interface VerifiedDrop {
+  readonly manifest: Manifest;
+  /** A directory that only root can write; `manifest.files[].path` lie below it. */
+  readonly directory: string;
+}
+
+export interface Verdict {
+  readonly state: ReceiptState;
+  readonly why: string;
+  readonly holdId?: string;
+  readonly live?: LiveComparison;
+  readonly madeHere?: Readonly<Record<string, number>>;
+}
+
+/** The spare's side of the way: take-over by root, verification, receipts, archive. */
+export interface Intake {
+  /** The newest verified drop of a stream that is not settled yet; older ones got the receipt "superseded". */
+  next(stream: string): Promise<VerifiedDrop | undefined>;
+  /** Signs and stores a receipt. */
+  report(drop: DropReference, verdict: Verdict): Promise<void>;
+  /** The last word on a drop: its receipt, then its files leave `taken` (to the archive where the stream has one). */
+  settle(drop: VerifiedDrop, verdict: Verdict): Promise<void>;
+  /** Hands a settled drop out once more, if nothing newer was settled: its hold was released. */
+  reopen(drop: DropReference): Promise<void>;
+}
+
+export interface IntakeParts {
+  readonly directories: { readonly inbox: string; readonly taken: string; readonly archive: string };
+  readonly certname: string;
+  /** The active, by the pairing line in the fact. */
+  readonly source: () => Promise<Pairing>;
+  readonly book: ReceiptBook;
+  readonly log: JobLog;
+  /** The highest epoch seen. */
+  readonly epoch: () => Promise<Epoch>;
+  /** Remembers a higher epoch, after its signature was verified. */
+  readonly raiseEpoch: (epoch: Epoch) => Promise<void>;
+  /** A stream was confirmed: its digest is still that of the active. */
+  readonly confirmed: (stream: string, digest: string) => Promise<void>;
+  /** How many whole drops of a stream are kept; 0: the job archives what it replaces. */
+  readonly archives: (stream: string) => number;
+}
+
+const noDigest = `sha256:${'0'.repeat(64)}`;
+
+export function createIntake(parts: IntakeParts): Intake {
+  return {
+    next: async (stream) => {
+      await takeIn(parts, stream);
+      return await newest(parts, stream);
+    },
+    report: async (drop, verdict) => void (await report(parts, drop, verdict)),
+    settle: (drop, verdict) => settle(parts, drop, verdict),
+    reopen: (drop) => reopen(parts, drop),
+  };
+}
+
+/** INVARIANT: beneath the inbox nothing is opened or removed by its path: the transfer user may put a link anywhere in it. */
+async function takeIn(parts: IntakeParts, stream: string): Promise<void> {
+  await using inbox = await openHostileTree(parts.directories.inbox);
+  await using ready = await inbox.directory(`${stream}/ready`).catch((error: unknown) => {
+    if (!isErrno(toFailure(error).cause, 'ENOENT')) throw error;
+    return undefined; // no drop of this stream was ever expected
+  });
+  if (ready === undefined) return;
+  await takeAll(parts, ready, stream);
+  await takeConfirm(parts, ready, stream);
+}
+
+async function takeAll(parts: IntakeParts, ready: HostileTree, stream: string): Promise<void> {
+  for (const name of await ready.names()) {
+    if (placeOf(name) === undefined) continue;
+    await mkdir(join(parts.directories.taken, stream), { recursive: true, mode: 0o700 });
+    try {
+      await takeOne(parts, ready, stream, name);
+    } catch (error) {
+      await refuse(parts, stream, name, error);
+    }
+    await ready.remove(name);
+  }
+}
+
+async function takeOne(parts: IntakeParts, ready: HostileTree, stream: string, name: string): Promise<void> {
+  const source = await parts.source();
+  const target = join(parts.directories.taken, stream, name);
+  const expected = { stream, name, source: source.certname, target: parts.certname, signingKey: source.signingKey };
+  await rm(target, { recursive: true, force: true }); // the same drop, pushed again
+  await using drop = await ready.directory(name);
+  const manifest = await takeOver(drop, target, expected);
+  try {
+    await judge(parts, manifest);
+  } catch (error) {
+    await rm(target, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Epoch and sequence, by root, after the signature: the gate asked the same before, but the gate is not believed. */
+async function judge(parts: IntakeParts, manifest: Manifest): Promise<void> {
+  const own = await parts.epoch();
+  const order = compareEpochs(manifest.epoch, own);
+  const both = `its epoch is ${formatEpoch(manifest.epoch)}, the highest seen here is ${formatEpoch(own)}`;
+  if (order === 'lower' || order === 'conflict')
+    throw new Failure('bad-data', 'drop refused', { where: manifest.stream, why: both });
+  const verdict = judgeSequence(manifest, lastSettled(await parts.book.all(manifest.stream)));
+  if (verdict !== 'new' && verdict !== 'repeated') {
+    const hint = `On the active, type: pe-failover run ${manifest.stream.split('.')[0]}`;
+    throw new Failure('bad-data', 'drop refused', {
+      where: `${manifest.stream} ${dropName(manifest)}`,
+      why: `its sequence is ${verdict}`,
+      hint,
+    });
+  }
+  if (order === 'higher') await parts.raiseEpoch(manifest.epoch);
+}
+
+/** Refused ones do not count: an enemy at the gate could otherwise use up the numbers of honest drops. */
+const lastSettled = (receipts: readonly Receipt[]): Receipt | undefined =>
+  receipts.findLast(({ state }) => state !== 'staged' && state !== 'refused');
+
+// A fault of ours (a full disk, a missing key) is thrown on: the drop stays where it is and is taken at the next pass.
+async function refuse(parts: IntakeParts, stream: string, name: string, error: unknown): Promise<void> {
+  const failure = toFailure(error);
+  if (failure.class !== 'bad-data') throw failure;
+  const place = placeOf(name);
+  parts.log.failure(`${failure.message}. Nothing live was touched`);
+  if (place !== undefined)
+    await report(parts, { stream, ...place, digest: noDigest }, { state: 'refused', why: failure.message });
+}
+
+async function takeConfirm(parts: IntakeParts, ready: HostileTree, stream: string): Promise<void> {
+  if (!(await ready.names()).includes('confirm')) return;
+  try {
+    const source = await parts.source();
+    const words = parseConfirmation(unseal(source.signingKey, 'confirm', await ready.readText('confirm', 64 * 1024)));
+    const forUs = words.target === parts.certname && words.source === source.certname && words.stream === stream;
+    if (forUs && sameEpoch(words.epoch, await parts.epoch())) await parts.confirmed(stream, words.digest);
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.class !== 'bad-data') throw failure;
+    parts.log.warning(failure.message);
+  }
+  await ready.remove('confirm');
+}
+
+/** Of what was taken: settled ones are cleared away (a crash left them), all but the newest are superseded. */
+async function newest(parts: IntakeParts, stream: string): Promise<VerifiedDrop | undefined> {
+  const taken = join(parts.directories.taken, stream);
+  const last = lastSettled(await parts.book.all(stream));
+  const open: VerifiedDrop[] = [];
+  for (const name of await listDirectory(taken)) {
+    const directory = join(taken, name);
+    const text = name.startsWith('.') ? undefined : await readIfThere(join(directory, manifestName));
+    const manifest = text === undefined ? undefined : parseManifest(text);
+    const isOpen = manifest !== undefined && (judgeSequence(manifest, last) === 'new' || (await isReopened(directory)));
+    if (!isOpen) await rm(directory, { recursive: true, force: true });
+    else open.push({ manifest, directory });
+  }
+  open.sort((a, b) => byPlace(a.manifest, b.manifest));
+  const next = open.pop();
+  for (const old of open) {
+    await rm(old.directory, { recursive: true, force: true });
+    await report(parts, old.manifest, {
+      state: 'superseded',
+      why: `overtaken by ${next === undefined ? '' : dropName(next.manifest)}`,
+    });
+  }
+  return next;
+}
+
+async function report(parts: IntakeParts, drop: DropReference, verdict: Verdict): Promise<Receipt> {
+  const { stream, epoch, sequence, digest } = drop;
+  return await parts.book.write({ stream, epoch, sequence, digest, ...verdict });
+}
+
+async function settle(parts: IntakeParts, drop: VerifiedDrop, verdict: Verdict): Promise<void> {
+  await report(parts, drop.manifest, verdict);
+  const { stream } = drop.manifest;
+  const keep = ['applied', 'held', 'failed'].includes(verdict.state) ? parts.archives(stream) : 0;
+  if (keep === 0) return await rm(drop.directory, { recursive: true, force: true });
+  const archive = join(parts.directories.archive, stream);
+  await removeIfThere(join(drop.directory, reopenMark));
+  await mkdir(archive, { recursive: true, mode: 0o700 });
+  await rm(join(archive, dropName(drop.manifest)), { recursive: true, force: true });
+  await rename(drop.directory, join(archive, dropName(drop.manifest)));
+  await pruneArchive(archive, keep);
+}
+
+const reopenMark = '.reopened';
+const isReopened = async (directory: string): Promise<boolean> =>
+  (await readIfThere(join(directory, reopenMark))) !== undefined;
+
+async function reopen({ directories, book }: IntakeParts, drop: DropReference): Promise<void> {
+  const name = dropName(drop);
+  const archived = join(directories.archive, drop.stream, name);
+  const last = lastSettled(await book.all(drop.stream));
+  if (last === undefined || dropName(last) !== name || (await readIfThere(join(archived, manifestName))) === undefined)
+    return;
+  await writeFileAtomic(join(archived, reopenMark), '', { mode: 0o600 });
+  await mkdir(join(directories.taken, drop.stream), { recursive: true, mode: 0o700 });
+  await rename(archived, join(directories.taken, drop.stream, name));
+}

@@ -1,0 +1,170 @@
+import { randomBytes } from 'node:crypto';
+import { Failure, type ErrorClass, exitCodes } from '../errors.ts';
+import { formatEpoch, type Epoch } from '../rules/epoch.ts';
+import { isGate, type Gate } from '../rules/gate.ts';
+import { parseHello, type Hello } from '../rules/hello.ts';
+import { parsePairing, type Pairing } from '../rules/pairing.ts';
+import { parseReceipt, type Receipt } from '../rules/receipt.ts';
+import type { RsyncPush } from '../system/rsync.ts';
+import { readSealed, unseal } from '../system/sign.ts';
+import type { SshSession } from '../system/ssh.ts';
+
+export interface Greeting {
+  readonly gate: Gate;
+  readonly hello: Hello;
+  readonly pairing: Pairing;
+  /** The spare's own clock then, ISO 8601. */
+  readonly at: string;
+}
+
+export interface DropToPush {
+  readonly stream: string;
+  readonly epoch: Epoch;
+  readonly sequence: number;
+  readonly digest: string;
+  readonly directory: string;
+}
+
+/** The spare, as its gate answers. Everything said in its root's name is verified with the key of its pairing line. */
+export interface Peer {
+  hello(signal: AbortSignal): Promise<Greeting>;
+  /** The receipt, where root's word came within the push. */
+  push(
+    drop: DropToPush,
+    options: { bulk: boolean; timeoutMs: number; signal: AbortSignal },
+  ): Promise<Receipt | undefined>;
+  receipts(stream: string, since: number, waitSeconds: number, signal: AbortSignal): Promise<Receipt[]>;
+  confirm(line: string, signal: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface PeerParts {
+  /** Two connections, so that a dump does not delay a certificate. */
+  readonly hot: SshSession;
+  readonly bulk: SshSession;
+  readonly rsync: RsyncPush;
+  readonly host: string;
+  readonly bandwidthLimit: number;
+  /** The spare's pairing line as it was first taken; undefined before that. */
+  readonly known: () => Promise<Pairing | undefined>;
+}
+
+const answerMs = 20_000;
+
+export function createPeer(parts: PeerParts): Peer {
+  const ask = async (
+    words: (nonce: string) => string,
+    signal: AbortSignal,
+    input?: string,
+    waitMs = 0,
+  ): Promise<Answer> => {
+    const nonce = newNonce();
+    const options = { timeoutMs: answerMs + waitMs, signal, ...(input === undefined ? {} : { input }) };
+    const { stdout, stderr, exitCode } = await parts.hot.run(words(nonce), options);
+    const answer = stdout
+      .split('\n')
+      .map((line) => readAnswer(line, nonce))
+      .find((found) => found !== undefined);
+    if (answer !== undefined) return orThrow(answer, parts.host);
+    throw new Failure('unreachable', 'the spare gave no answer', {
+      where: parts.host,
+      why: `exit code ${exitCode}: ${stderr.trim().slice(-300)}`,
+    });
+  };
+  return {
+    hello: async (signal) => verifyGreeting(await ask((nonce) => `hello ${nonce}`, signal), await parts.known()),
+    push: (drop, options) => push(parts, drop, options),
+    receipts: async (stream, since, waitSeconds, signal) => {
+      const answer = await ask(
+        (nonce) => `receipts ${stream} ${since} ${nonce} ${waitSeconds}`,
+        signal,
+        undefined,
+        waitSeconds * 1000,
+      );
+      const lines = Array.isArray(answer['receipts']) ? (answer['receipts'] as unknown[]) : [];
+      const key = await signingKey(parts);
+      return lines.map((line) => parseReceipt(unseal(key, 'receipt', String(line))));
+    },
+    confirm: async (line, signal) => void (await ask((nonce) => `confirm ${nonce}`, signal, line)),
+    close: async () => {
+      await Promise.all([parts.hot.close(), parts.bulk.close()]);
+    },
+  };
+}
+
+type Answer = Readonly<Record<string, unknown>>;
+
+const newNonce = (): string => randomBytes(16).toString('hex');
+
+async function push(
+  parts: PeerParts,
+  drop: DropToPush,
+  options: { bulk: boolean; timeoutMs: number; signal: AbortSignal },
+): Promise<Receipt | undefined> {
+  const session = options.bulk ? parts.bulk : parts.hot;
+  await session.open(options.signal);
+  const nonce = newNonce();
+  const request = `push ${drop.stream} ${formatEpoch(drop.epoch)} ${drop.sequence} ${drop.digest} ${nonce}`;
+  let answer: Answer | undefined;
+  const onErrorLine = (line: string): void => {
+    answer ??= readAnswer(line, nonce);
+  };
+  const { host, bandwidthLimit } = parts;
+  const sent = parts.rsync({
+    ...options,
+    directory: drop.directory,
+    request,
+    remoteShell: session.remoteShell,
+    host,
+    bandwidthLimit,
+    onErrorLine,
+  });
+  await sent.catch((error: unknown) => {
+    if (answer !== undefined) orThrow(answer, host); // the gate's own words say more than rsync's exit code
+    throw error;
+  });
+  if (answer === undefined) throw new Failure('unreachable', 'the spare gave no answer to a push', { where: host });
+  const { receipt } = orThrow(answer, host);
+  return typeof receipt === 'string' ? parseReceipt(unseal(await signingKey(parts), 'receipt', receipt)) : undefined;
+}
+
+function readAnswer(line: string, nonce: string): Answer | undefined {
+  if (!line.startsWith('{') || !line.includes(nonce)) return undefined;
+  try {
+    const answer = JSON.parse(line) as Answer;
+    return answer['nonce'] === nonce ? answer : undefined;
+  } catch {
+    return undefined; // noise: a login banner, a warning of the shell
+  }
+}
+
+function orThrow(answer: Answer, host: string): Answer {
+  if (answer['ok'] === true) return answer;
+  const named = String(answer['class']);
+  const errorClass = named in exitCodes ? (named as ErrorClass) : 'refused';
+  throw new Failure(errorClass, 'the spare says', { where: host, why: String(answer['why']) });
+}
+
+/** The first greeting introduces the spare: its line must be signed by the key that the line itself names. */
+function verifyGreeting(answer: Answer, known: Pairing | undefined): Greeting {
+  const [gateLine, helloLine] = [answer['gate'], answer['hello']];
+  if (typeof gateLine !== 'string' || typeof helloLine !== 'string') {
+    throw new Failure('refused', 'the spare is not installed yet', {
+      hint: 'On the spare, type: pe-failover install --passive --auth-key "LINE"',
+    });
+  }
+  const pairing = known ?? parsePairing(parseHello(readSealed(helloLine, 'message')).pairing);
+  const hello = parseHello(unseal(pairing.signingKey, 'message', helloLine));
+  const gate = unseal(pairing.signingKey, 'gate', gateLine);
+  if (!isGate(gate)) throw new Failure('bad-data', 'gate refused', { why: 'it is malformed' });
+  return { gate, hello, pairing, at: String(answer['clock']) };
+}
+
+async function signingKey(parts: PeerParts): Promise<string> {
+  const known = await parts.known();
+  if (known !== undefined) return known.signingKey;
+  throw new Failure('refused', 'the spare is not known yet', {
+    where: parts.host,
+    why: 'its first greeting is still awaited',
+  });
+}

@@ -1,0 +1,86 @@
+import { join } from 'node:path';
+import type { Epoch } from '../rules/epoch.ts';
+import type { Pairing } from '../rules/pairing.ts';
+import type { Paths } from '../rules/paths.ts';
+import type { Clock } from '../system/clock.ts';
+import type { Exec } from '../system/exec.ts';
+import type { JobLog } from '../system/log.ts';
+import { createRsyncPush } from '../system/rsync.ts';
+import type { Signer } from '../system/sign.ts';
+import { createSshSession, type SshTarget } from '../system/ssh.ts';
+import { createState } from '../system/state.ts';
+import { createDelivery, type Delivery } from './delivery.ts';
+import { createGreeter, knownPeer } from './greeter.ts';
+import { createOutbox, type Origin } from './outbox.ts';
+import { createPeer, type Greeting, type Peer } from './peer.ts';
+
+export interface SenderParts {
+  readonly paths: Paths;
+  readonly exec: Exec;
+  readonly clock: Clock;
+  readonly log: JobLog;
+  readonly signer: Signer;
+  readonly epoch: Epoch;
+  readonly origin: Omit<Origin, 'target'>;
+  readonly spare: Pick<SshTarget, 'host' | 'port' | 'user' | 'connectTimeoutSeconds' | 'hostKeyAlias'>;
+  readonly bandwidthLimit: number;
+  readonly pushTimeoutMs: number;
+  /** The spare introduced itself for the first time. */
+  readonly introduced: (spare: Pairing) => Promise<void>;
+}
+
+/** Everything that an active needs to bring drops to its spare, for one epoch. `close` ends the connections. */
+export interface Sender {
+  readonly delivery: Delivery;
+  readonly peer: Peer;
+  greet(signal: AbortSignal): Promise<Greeting>;
+  close(): Promise<void>;
+}
+
+export function createSender(parts: SenderParts): Sender {
+  const { paths, exec, clock, log, signer, epoch } = parts;
+  const state = createState(paths.state);
+  const peer = openPeer(parts);
+  const greeter = createGreeter({ peer, epoch, state, clock, log, introduced: parts.introduced });
+  const delivery = createDelivery({
+    epoch,
+    peer,
+    greet: greeter.greet,
+    outbox: createOutbox(paths.outbox, signer),
+    state: createState(paths.streams),
+    signer,
+    clock,
+    origin: parts.origin,
+    pushTimeoutMs: parts.pushTimeoutMs,
+  });
+  return { delivery: askingAgainAfterErrors(delivery, greeter.forget), peer, greet: greeter.greet, close: peer.close };
+
+  function openPeer({ spare, bandwidthLimit }: SenderParts): Peer {
+    const target: SshTarget = {
+      ...spare,
+      identity: paths.keys.transfer,
+      knownHosts: paths.keys.knownHosts,
+    };
+    return createPeer({
+      hot: createSshSession(exec, target, join(paths.run, 'ssh-hot')),
+      bulk: createSshSession(exec, target, join(paths.run, 'ssh-bulk')),
+      rsync: createRsyncPush(exec),
+      host: spare.host,
+      bandwidthLimit,
+      known: () => knownPeer(state),
+    });
+  }
+}
+
+/** What an error may have changed on the other side is learnt from its next greeting. */
+function askingAgainAfterErrors(delivery: Delivery, forget: () => void): Delivery {
+  const onError = (error: unknown): never => {
+    forget();
+    throw error;
+  };
+  return {
+    ...delivery,
+    catchUp: (stream, signal) => delivery.catchUp(stream, signal).catch(onError),
+    deliver: (goods, context) => delivery.deliver(goods, context).catch(onError),
+  };
+}

@@ -1,0 +1,93 @@
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Failure } from '../errors.ts';
+import {
+  dropName,
+  manifestName,
+  maxFiles,
+  maxManifestBytes,
+  parseManifest,
+  payloadOf,
+  signatureName,
+  type Manifest,
+  type ManifestFile,
+} from '../rules/manifest.ts';
+import type { HostileTree } from '../system/beneath.ts';
+import { copyHashing, syncDirectory } from '../system/files.ts';
+import { verifySignature } from '../system/sign.ts';
+
+/** What a drop must be to be taken out of the inbox. */
+export interface Expected {
+  readonly stream: string;
+  /** Name of its directory in the inbox: `EPOCH-SEQUENCE`. */
+  readonly name: string;
+  readonly source: string;
+  readonly target: string;
+  /** The source's signing key. */
+  readonly signingKey: string;
+}
+
+/**
+ * Copies a drop (its tree in the inbox) into a tree that only root can write, hashing what it copies. INVARIANT: `target` exists
+ * only whole, with the right signature and every sha256 right. Throws `bad-data`; nothing is left then.
+ */
+export async function takeOver(tree: HostileTree, target: string, expected: Expected): Promise<Manifest> {
+  const text = await tree.readText(manifestName, maxManifestBytes);
+  const manifest = verifyManifest(text, await tree.readText(signatureName, 1024), expected);
+  await refuseExtraFiles(tree, manifest);
+  const temporary = join(dirname(target), `.${expected.name}`);
+  await rm(temporary, { recursive: true, force: true });
+  try {
+    await copyPayload(tree, temporary, manifest.files);
+    await using source = await tree.openFile(manifestName);
+    await copyHashing(source, join(temporary, manifestName), 0o600, maxManifestBytes);
+    await rename(temporary, target);
+    await syncDirectory(dirname(target));
+    return manifest;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** The manifest of signed text. Nothing in it is looked at before the signature is right. */
+function verifyManifest(text: string, signature: string, expected: Expected): Manifest {
+  const refuse = (why: string): Failure =>
+    new Failure('bad-data', 'drop refused', { where: `${expected.stream} ${expected.name}`, why });
+  if (!verifySignature(expected.signingKey, 'manifest', text, signature)) {
+    throw refuse(`its manifest does not carry the signature of ${expected.source}`);
+  }
+  const manifest = parseManifest(text);
+  if (manifest.stream !== expected.stream) throw refuse(`it was made for ${manifest.stream}`);
+  if (manifest.source !== expected.source)
+    throw refuse(`it comes from ${manifest.source}, and not from ${expected.source}`);
+  if (manifest.target !== expected.target)
+    throw refuse(`it was made for ${manifest.target}, and this is ${expected.target}`);
+  if (dropName(manifest) !== expected.name) throw refuse(`it is drop ${dropName(manifest)}`);
+  return manifest;
+}
+
+async function refuseExtraFiles(tree: HostileTree, manifest: Manifest): Promise<void> {
+  const known = new Set([manifestName, signatureName, ...manifest.files.map(({ path }) => path)]);
+  const extra = (await tree.list(maxFiles + 2)).find((path) => !known.has(path));
+  if (extra !== undefined)
+    throw new Failure('bad-data', 'drop refused', { where: extra, why: 'its manifest does not name this file' });
+}
+
+async function copyPayload(tree: HostileTree, to: string, files: readonly ManifestFile[]): Promise<void> {
+  await mkdir(to, { recursive: true, mode: 0o700 });
+  const directories = new Set<string>([to]);
+  for (const file of files) {
+    const target = join(to, file.path);
+    await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+    directories.add(dirname(target));
+    await using source = await tree.openFile(file.path);
+    const expected = payloadOf(file);
+    const copied = await copyHashing(source, target, 0o600, expected.size);
+    if (copied.size !== expected.size || copied.sha256 !== expected.sha256) {
+      const why = `its content is not what the manifest says (${copied.size} bytes, sha256 ${copied.sha256})`;
+      throw new Failure('bad-data', 'drop refused', { where: file.path, why });
+    }
+  }
+  for (const directory of directories) await syncDirectory(directory);
+}

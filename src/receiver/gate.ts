@@ -1,0 +1,64 @@
+import { createHash } from 'node:crypto';
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { Failure } from '../errors.ts';
+import type { Epoch } from '../rules/epoch.ts';
+import { isGate, isRival, judgeEntry, rivalName, type Gate } from '../rules/gate.ts';
+import { readBytesIfThere, readIfThere } from '../system/files.ts';
+import { readSealed } from '../system/sign.ts';
+
+/** What the unprivileged gate of a master may see: its inbox, and what root published for it to read. */
+export interface ReceiverPaths {
+  readonly inbox: string;
+  readonly gate: string;
+  readonly hello: string;
+  readonly status: string;
+  /** One file of signed lines a stream. */
+  readonly receipts: string;
+  readonly fact: string;
+}
+
+export interface Receiver {
+  /** The certname that the key belongs to: from authorized_keys, never from the caller. */
+  readonly peer: string;
+  /** This master left the passive role: the key may only ask who we are. */
+  readonly helloOnly: boolean;
+  readonly paths: ReceiverPaths;
+  readonly stdin: Readable;
+  readonly stdout: (line: string) => void;
+  readonly stderr: (line: string) => void;
+  /** Tells what the push is at. */
+  readonly progress?: (point: PushPoint) => void;
+}
+
+/** The points of a push on the spare, in their order. */
+export const pushPoints = ['entered', 'locked', 'staging', 'arrived', 'published', 'answering'] as const;
+export type PushPoint = (typeof pushPoints)[number];
+
+/** Throws unless this caller may write at this moment. Called before a byte is read, and again under the lock. */
+export async function enter(receiver: Receiver, epoch: Epoch): Promise<void> {
+  const gate = await readGate(receiver.paths.gate);
+  const fact = await readBytesIfThere(receiver.paths.fact);
+  const factSha256 = fact === undefined ? undefined : createHash('sha256').update(fact).digest('hex');
+  const entry = judgeEntry(gate, factSha256, { peer: receiver.peer, epoch });
+  if (isRival(gate, epoch)) await noteRival(receiver, epoch);
+  if (!entry.open) throw new Failure(entry.class, 'refused', { why: entry.why });
+}
+
+/** Told to the agent, which raises the alarm on this side too; the name is the key's, the epoch only the caller's word. */
+async function noteRival({ paths, peer }: Receiver, epoch: Epoch): Promise<void> {
+  const temporary = join(paths.inbox, `.rival.${process.pid}`);
+  await writeFile(temporary, JSON.stringify({ peer, epoch }), { mode: 0o600 });
+  await rename(temporary, join(paths.inbox, rivalName));
+}
+
+export async function readGate(path: string): Promise<Gate | undefined> {
+  const line = await readIfThere(path);
+  if (line === undefined) return undefined;
+  const gate = readSealed(line, 'gate');
+  if (!isGate(gate)) throw new Failure('refused', 'refused', { where: path, why: 'the gate file is unreadable' });
+  return gate;
+}
+
+export const streamDirectory = (paths: ReceiverPaths, stream: string): string => join(paths.inbox, stream);

@@ -1,0 +1,56 @@
+import { Failure, toFailure } from '../errors.ts';
+import { formatEpoch } from '../rules/epoch.ts';
+import { hello, keepConfirm, keepMessage, receiptsSince, status, type Answer } from './answers.ts';
+import { readGate, type Receiver } from './gate.ts';
+import { takePush } from './push.ts';
+import { parseRequest, type Request } from './request.ts';
+
+/**
+ * Answers one request of the peer and gives the exit code. The answer is ONE line of JSON with the caller's nonce, on
+ * standard output (of a push: on standard error, because rsync speaks on the other).
+ */
+export async function receive(receiver: Receiver, command: string | undefined): Promise<number> {
+  let request: Request | undefined;
+  try {
+    request = parseRequest(command);
+    if (receiver.helloOnly && !['hello', 'push'].includes(request.verb)) throw await refusal(receiver);
+    say(receiver, request.verb, request.nonce, { ok: true, ...(await answer(receiver, request)) });
+    return 0;
+  } catch (error) {
+    const failure = toFailure(error);
+    // Of a request that could not be read, too: on standard output rsync would take the words for its protocol.
+    const verb = request?.verb ?? command?.split(' ')[0];
+    say(receiver, verb, request?.nonce ?? '', { ok: false, class: failure.class, why: failure.message });
+    return failure.exitCode;
+  }
+}
+
+/** A push is refused by the gate itself, which tells an old active by whom it was overtaken. */
+async function refusal({ paths }: Receiver): Promise<Failure> {
+  const gate = await readGate(paths.gate);
+  const is = gate === undefined ? 'has no role' : `is ${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
+  return new Failure('refused', 'refused', { why: `this master ${is}: its key for you answers hello alone` });
+}
+
+function answer(receiver: Receiver, request: Request): Promise<Answer> {
+  switch (request.verb) {
+    case 'hello':
+      return hello(receiver.paths);
+    case 'status':
+      return status(receiver.paths);
+    case 'receipts':
+      return receiptsSince(receiver.paths, request);
+    case 'confirm':
+      return keepConfirm(receiver);
+    case 'message':
+      return keepMessage(receiver);
+    case 'push':
+      return takePush(receiver, request);
+  }
+}
+
+function say(receiver: Receiver, verb: string | undefined, nonce: string, words: Answer): void {
+  const line = JSON.stringify({ nonce, ...words });
+  if (verb === 'push') receiver.stderr(line);
+  else receiver.stdout(line);
+}
