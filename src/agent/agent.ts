@@ -1,0 +1,180 @@
+import { Failure, toFailure } from '../errors.ts';
+import type { Epoch } from '../rules/epoch.ts';
+import type { Outcome } from '../jobs/job.ts';
+import { sameRole } from '../rules/role.ts';
+import type { Clock } from '../system/clock.ts';
+import { followRole, type FactOptions, type JudgedFact } from '../system/fact.ts';
+import type { JobLog } from '../system/log.ts';
+import { watchDirectory } from '../system/watch.ts';
+import type { JobSnapshot } from './job-runner.ts';
+import { openRoleSession, type RoleSession, type RoleWork, type SessionParts } from './role-session.ts';
+import { enterRole, type Entered, type TransitionParts } from './transition.ts';
+
+export interface AgentParts {
+  readonly clock: Clock;
+  readonly log: JobLog;
+  readonly fact: Pick<FactOptions, 'path' | 'keep'>;
+  readonly session: SessionParts;
+  readonly transitions: Omit<TransitionParts, 'leave' | 'applyPending'>;
+  /** The jobs of a role, made for one epoch. */
+  readonly workOf: (role: 'active' | 'passive', epoch: Epoch, fact: JudgedFact) => Promise<RoleWork>;
+}
+
+export interface AgentView {
+  readonly entered: Entered | undefined;
+  /** What a transition waits for, while one goes on. */
+  readonly changing: string | undefined;
+  readonly jobs: readonly JobSnapshot[];
+}
+
+export interface Agent {
+  /** Lives until the signal fires; then the session ends at its next safe points. */
+  run(signal: AbortSignal): Promise<void>;
+  view(): AgentView;
+  trigger(job: string): Promise<Outcome>;
+  /** Judges the fact anew, as if it had been edited. */
+  reload(): void;
+}
+
+/** How long running work may take to its next safe point before it is aborted. */
+const drainMs = 30_000;
+const retryMs = 5_000;
+
+/** What the agent is in the middle of. */
+interface Life {
+  session: RoleSession | undefined;
+  entered: Entered | undefined;
+  changing: string | undefined;
+  fact: JudgedFact | undefined;
+}
+
+export function createAgent(parts: AgentParts): Agent {
+  const life: Life = { session: undefined, entered: undefined, changing: undefined, fact: undefined };
+  const facts = latestOnly<JudgedFact>();
+  let newest: JudgedFact | undefined;
+  const judged = (fact: JudgedFact): void => {
+    newest = fact;
+    facts.offer(fact);
+  };
+  return {
+    reload: () => {
+      life.fact = undefined;
+      if (newest !== undefined) facts.offer(newest);
+    },
+    run: async (signal) => {
+      const options = { ...parts.fact, clock: parts.clock, watch: watchDirectory, onRole: judged };
+      const following = followRole(options, signal);
+      signal.addEventListener('abort', facts.end, { once: true });
+      for await (const fact of facts) await untilEntered(parts, () => enter(parts, life, fact), facts.hasNewer, signal);
+      await leave(life);
+      await following;
+    },
+    view: () => ({ entered: life.entered, changing: life.changing, jobs: life.session?.snapshot() ?? [] }),
+    trigger: async (job) => {
+      if (life.session !== undefined) return await life.session.trigger(job);
+      const why = life.changing ?? life.entered?.why ?? 'the role is not settled yet';
+      throw new Failure('refused', 'no job runs now', { why });
+    },
+  };
+}
+
+async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<void> {
+  if (life.session !== undefined && life.fact !== undefined && sameRole(life.fact.role, fact.role)) {
+    return await acknowledgeEdit(parts, life, fact);
+  }
+  life.changing = `the fact says ${fact.role.role}: the old role ends first`;
+  const transitions: TransitionParts = {
+    ...parts.transitions,
+    progress: (point) => {
+      life.changing = `the fact says ${fact.role.role}: ${point}`;
+      parts.transitions.progress?.(point);
+    },
+    leave: () => leave(life),
+    applyPending: (epoch) => applyPending(parts, life, epoch, fact),
+  };
+  life.entered = await enterRole(transitions, fact);
+  if (life.entered.role !== 'suspended') {
+    warnWithoutSpare(parts, life.entered.role, fact);
+    life.session = openRoleSession(parts.session, await parts.workOf(life.entered.role, life.entered.epoch, fact));
+    await life.session.start();
+  }
+  [life.changing, life.fact] = [undefined, fact];
+}
+
+/** The text changed, but nothing in it that we act upon: the gate opens again, and the session goes on. */
+async function acknowledgeEdit({ transitions }: AgentParts, life: Life, fact: JudgedFact): Promise<void> {
+  const gate = await transitions.gate.read();
+  if (gate !== undefined) await transitions.gate.write({ ...gate, fact: fact.sha256 });
+  life.fact = fact;
+}
+
+async function leave(life: Life): Promise<void> {
+  const old = life.session;
+  life.session = undefined;
+  await old?.end(drainMs);
+}
+
+/** The last work of a spare before it is promoted: what was verified goes live. */
+async function applyPending(parts: AgentParts, life: Life, epoch: Epoch, fact: JudgedFact): Promise<void> {
+  const work = await parts.workOf('passive', epoch, fact);
+  const jobs = work.jobs.map((job) => ({ ...job, triggers: [] }));
+  const last = openRoleSession(parts.session, { ...work, jobs });
+  await last.start();
+  for (const { name } of jobs) {
+    life.changing = `applies what is pending: ${name}`;
+    await last.trigger(name, 'promotion').catch((error: unknown) => {
+      parts.log.failure(`Before the promotion: ${toFailure(error).message}`);
+    });
+  }
+  await last.end(drainMs);
+}
+
+function warnWithoutSpare({ log }: AgentParts, role: 'active' | 'passive', { role: fact }: JudgedFact): void {
+  if (role !== 'active' || fact.role !== 'active' || fact.passiveMaster !== undefined) return;
+  log.warning('Active without a passive master: waits until pe_failover_passive_master is set in the fact');
+}
+
+/** A transition that fails half-way is repeated: the gate stays closed meanwhile. A newer fact takes its place. */
+async function untilEntered(
+  parts: AgentParts,
+  enter: () => Promise<void>,
+  hasNewer: () => boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      return await enter();
+    } catch (error) {
+      parts.log.failure(`The role could not be entered: ${toFailure(error).message}`);
+    }
+    if (hasNewer()) return;
+    await parts.clock.sleep(retryMs, signal).catch(() => undefined);
+  }
+}
+
+/** A queue of one: what was not taken yet is overtaken by what is offered. */
+function latestOnly<T>() {
+  let waiting: { readonly value: T } | undefined;
+  let ended = false;
+  let wake: () => void = () => undefined;
+  return {
+    offer: (value: T): void => {
+      waiting = { value };
+      wake();
+    },
+    end: (): void => {
+      ended = true;
+      wake();
+    },
+    hasNewer: (): boolean => waiting !== undefined,
+    async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+      while (!ended) {
+        if (waiting === undefined) await new Promise<void>((resolve) => (wake = resolve));
+        const next = waiting as { readonly value: T } | undefined;
+        waiting = undefined;
+        if (next !== undefined && !ended) yield next.value;
+      }
+    },
+  };
+}
+export type { Outcome } from '../jobs/job.ts';

@@ -1,0 +1,126 @@
+import type { Spare } from '../drops/spare.ts';
+import type { StreamState } from '../drops/stream-state.ts';
+import { formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
+import type { Paths } from '../rules/paths.ts';
+import { arrived, type Receipt } from '../rules/receipt.ts';
+import { judgeStatus, type ComponentStatus, type Situation, type StatusVerdict } from '../rules/verdict.ts';
+import { createState } from '../system/state.ts';
+import type { AgentView } from './agent.ts';
+
+/** Everything that status tells, as one value that is rendered in many ways. */
+export interface StatusReport {
+  readonly format: 1;
+  readonly verdict: StatusVerdict;
+  readonly certname: string;
+  readonly role: Situation['role'];
+  /** NUMBER.ID */
+  readonly epoch: string | undefined;
+  readonly peer: string | undefined;
+  readonly since: string | undefined;
+  readonly agent: { readonly runs: boolean; readonly changing?: string; readonly jobs: AgentView['jobs'] };
+  readonly components: readonly ComponentStatus[];
+  readonly holds: readonly { readonly id: string; readonly stream: string; readonly sentence: string }[];
+  readonly at: string;
+}
+
+export interface StatusParts {
+  readonly certname: string;
+  readonly paths: Paths;
+  readonly spare: Spare;
+  readonly now: Date;
+  /** The streams of this pair, with the limit of their freshness in milliseconds. */
+  readonly streams: readonly { readonly name: string; readonly limitMs: number }[];
+  /** Undefined: no agent answers. */
+  readonly view: AgentView | undefined;
+}
+
+export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
+  const { spare, view, now } = parts;
+  const gate = await spare.gate.read();
+  const holds = (await spare.holds.list()).filter(({ decision }) => decision === 'open');
+  const components: ComponentStatus[] = [];
+  const role = gate?.role ?? 'not installed';
+  const active = role === 'active';
+  for (const stream of role === 'active' || role === 'passive' ? parts.streams : []) {
+    components.push(active ? await asSender(parts, stream, gate?.epoch) : await asSpare(parts, stream));
+  }
+  const situation: Situation = {
+    role,
+    roleWhy: gate?.closed ?? '',
+    agentRuns: view !== undefined,
+    components: active && gate?.peer === undefined ? [] : components,
+    openHolds: holds.length,
+    hasSpare: gate?.peer !== undefined || components.some(({ delivered }) => delivered !== undefined),
+  };
+  return {
+    format: 1,
+    verdict: judgeStatus(situation),
+    certname: parts.certname,
+    role,
+    epoch: gate === undefined ? undefined : formatEpoch(gate.epoch),
+    peer: gate?.peer,
+    since: gate?.since,
+    agent: {
+      runs: view !== undefined,
+      jobs: view?.jobs ?? [],
+      ...(view?.changing === undefined ? {} : { changing: view.changing }),
+    },
+    components,
+    holds: holds.map(({ id, stream, sentence }) => ({ id, stream, sentence })),
+    at: now.toISOString(),
+  };
+}
+
+type Stream = StatusParts['streams'][number];
+
+/** Claims only what receipts and confirms prove. */
+async function asSender(
+  { paths, now }: StatusParts,
+  { name, limitMs }: Stream,
+  epoch: Epoch | undefined,
+): Promise<ComponentStatus> {
+  const found = await createState(paths.streams).read<StreamState>(name);
+  const known = found !== undefined && epoch !== undefined && sameEpoch(found.epoch, epoch) ? found : undefined;
+  const last = known?.last;
+  return {
+    stream: name,
+    ...given('captured', known?.capturedAt),
+    ...given('delivered', known?.publishedAt),
+    ...given('staged', last?.state === 'staged' ? last.at : undefined),
+    ...given('applied', last !== undefined && isApplied(last) ? last.at : undefined),
+    ...confirmed(known?.confirmedAt, now),
+    limitSeconds: limitMs / 1000,
+    state: last?.state ?? 'nothing sent yet',
+    why: last?.why ?? 'waits for its first drop',
+  };
+}
+
+async function asSpare({ paths, spare, now }: StatusParts, { name, limitMs }: Stream): Promise<ComponentStatus> {
+  const receipts = await spare.book.all(name);
+  const last = receipts.at(-1);
+  const confirm = await createState(paths.streams).read<{ at: string }>(`${name}.confirmed`);
+  const word = receipts.findLast(({ state }) => arrived(state))?.at;
+  const newest = [confirm?.at, word]
+    .filter((at) => at !== undefined)
+    .sort()
+    .at(-1);
+  return {
+    stream: name,
+    ...given('staged', receipts.findLast(({ state }) => state === 'staged')?.at),
+    ...given('applied', receipts.findLast(isApplied)?.at),
+    ...confirmed(newest, now),
+    limitSeconds: limitMs / 1000,
+    state: last?.state ?? 'nothing arrived yet',
+    why: last?.why ?? 'waits for the active',
+  };
+}
+
+const isApplied = ({ state }: Receipt): boolean => state === 'applied' || state === 'unchanged';
+
+const given = <K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> =>
+  (value === undefined ? {} : { [key]: value }) as Partial<Record<K, string>>;
+
+function confirmed(at: string | undefined, now: Date): { confirmed?: string; ageSeconds?: number } {
+  if (at === undefined) return {};
+  return { confirmed: at, ageSeconds: Math.max(0, Math.round((now.getTime() - Date.parse(at)) / 1000)) };
+}

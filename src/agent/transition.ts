@@ -1,0 +1,161 @@
+import { randomBytes } from 'node:crypto';
+import { toFailure } from '../errors.ts';
+import type { AuthorizedKeys } from '../drops/authorized-keys.ts';
+import type { EpochBook, EpochState } from '../drops/epoch-book.ts';
+import { noEpoch } from '../drops/epoch-book.ts';
+import type { GateFile } from '../drops/gate-file.ts';
+import { formatEpoch, type Epoch } from '../rules/epoch.ts';
+import type { Pairing } from '../rules/pairing.ts';
+import { nextEpoch, planTransition, type Transition } from '../rules/transition.ts';
+import type { JudgedFact } from '../system/fact.ts';
+import type { JobLog } from '../system/log.ts';
+
+export interface TransitionParts {
+  readonly epochs: EpochBook;
+  readonly gate: GateFile;
+  readonly keys: AuthorizedKeys;
+  readonly log: JobLog;
+  /** The other master: from the fact's key on a spare, from its introduction on an active. */
+  readonly peer: (fact: JudgedFact) => Promise<Pairing | undefined>;
+  /** The peer's epoch as it says itself; undefined when it does not answer within 3 s. */
+  readonly askPeer: (fact: JudgedFact) => Promise<Epoch | undefined>;
+  /** Ends the session of the old role at its next safe points. */
+  readonly leave: () => Promise<void>;
+  /** Applies what was verified and is pending, as the spare that this still is. */
+  readonly applyPending: (epoch: Epoch) => Promise<void>;
+  /** Tells what the transition has done. */
+  readonly progress?: (point: TransitionPoint) => void;
+}
+
+/** The points of a change of roles, in their order. */
+export const transitionPoints = [
+  'gate closed',
+  'old role left',
+  'pending applied',
+  'keys narrowed',
+  'settled',
+  'gate open',
+] as const;
+export type TransitionPoint = (typeof transitionPoints)[number];
+
+export type Entered =
+  | { readonly role: 'active' | 'passive'; readonly epoch: Epoch; readonly why: string }
+  | { readonly role: 'suspended'; readonly why: string };
+
+/**
+ * From the settled role to the one that the fact names. INVARIANTS: the gate is closed before anything else, and opens
+ * last; `settle` is the one write that makes a promotion count, so that a crash before it repeats the transition whole.
+ */
+export async function enterRole(parts: TransitionParts, fact: JudgedFact): Promise<Entered> {
+  const known = await parts.epochs.read();
+  const plan = planned(fact, known);
+  switch (plan.kind) {
+    case 'suspend':
+      return await suspend(parts, fact, known, plan);
+    case 'resume':
+      await parts.leave();
+      return await open(parts, fact, plan.role, known?.seen ?? noEpoch, plan.why);
+    case 'demote':
+      parts.log.success(plan.why);
+      await close(parts, fact, known, 'demoting');
+      await leave(parts);
+      await parts.epochs.settle('passive', known?.seen ?? noEpoch);
+      parts.progress?.('settled');
+      return await open(parts, fact, 'passive', known?.seen ?? noEpoch, plan.why);
+    case 'promote':
+      return await promote(parts, fact, known, plan.why);
+  }
+}
+
+function planned(fact: JudgedFact, known: EpochState | undefined, peer?: Epoch): Transition {
+  const situation = {
+    settled: known?.settled.role,
+    seen: known?.seen ?? noEpoch,
+    data: known?.data,
+    forceStale: known?.forceStale ?? false,
+    fact: fact.role,
+  };
+  return planTransition(situation, peer);
+}
+
+// The peer is asked when nothing runs here any more: its answer may take 3 s, and may forbid the promotion.
+async function promote(
+  parts: TransitionParts,
+  fact: JudgedFact,
+  before: EpochState | undefined,
+  why: string,
+): Promise<Entered> {
+  parts.log.success(why);
+  await close(parts, fact, before, 'promoting');
+  await leave(parts);
+  await parts.applyPending(before?.seen ?? noEpoch);
+  parts.progress?.('pending applied');
+  const known = await parts.epochs.read(); // a pending drop may have raised it
+  const peerEpoch = await parts.askPeer(fact);
+  const plan = planned(fact, known, peerEpoch);
+  if (plan.kind === 'suspend') return await suspend(parts, fact, known, plan);
+  const epoch = nextEpoch(known?.seen ?? noEpoch, peerEpoch, randomBytes(8).toString('hex'));
+  const peer = await parts.peer(fact);
+  if (peer !== undefined) await parts.keys.write(peer, 'hello-only');
+  parts.progress?.('keys narrowed');
+  await parts.epochs.settle('active', epoch);
+  parts.progress?.('settled');
+  parts.log.success(`Promoted: epoch ${formatEpoch(epoch)}`);
+  return await open(parts, fact, 'active', epoch, why);
+}
+
+async function open(
+  parts: TransitionParts,
+  fact: JudgedFact,
+  role: 'active' | 'passive',
+  epoch: Epoch,
+  why: string,
+): Promise<Entered> {
+  const peer = await parts.peer(fact);
+  if (peer !== undefined) await parts.keys.write(peer, role === 'passive' ? 'drops' : 'hello-only');
+  await parts.gate.write({ role, epoch, fact: fact.sha256, ...(peer === undefined ? {} : { peer: peer.certname }) });
+  parts.progress?.('gate open');
+  return { role, epoch, why };
+}
+
+async function leave(parts: TransitionParts): Promise<void> {
+  await parts.leave();
+  parts.progress?.('old role left');
+}
+
+/** Role and epoch stay as they were: what is pending may still be applied, and nothing new comes in. */
+async function close(
+  parts: TransitionParts,
+  fact: JudgedFact,
+  known: EpochState | undefined,
+  why: string,
+): Promise<void> {
+  if (known === undefined) return;
+  const gate = await parts.gate.read();
+  const peer = gate?.peer === undefined ? {} : { peer: gate.peer };
+  await parts.gate.write({ role: known.settled.role, epoch: known.seen, fact: fact.sha256, closed: why, ...peer });
+  parts.progress?.('gate closed');
+}
+
+async function suspend(
+  parts: TransitionParts,
+  fact: JudgedFact,
+  known: EpochState | undefined,
+  plan: Extract<Transition, { kind: 'suspend' }>,
+): Promise<Entered> {
+  await parts.gate.write({ role: 'suspended', epoch: known?.seen ?? noEpoch, fact: fact.sha256, closed: plan.why });
+  await parts.leave();
+  const why = `${plan.why}. ${plan.hint}`;
+  parts.log.failure(`All jobs are suspended: ${why}`);
+  return { role: 'suspended', why };
+}
+
+/** A peer that does not answer is no reason to wait: it may be the one that died. */
+export async function peerEpoch(ask: (signal: AbortSignal) => Promise<Epoch>, log: JobLog): Promise<Epoch | undefined> {
+  try {
+    return await ask(AbortSignal.timeout(3_000));
+  } catch (error) {
+    log.warning(`The peer was not heard before the promotion: ${toFailure(error).message}`);
+    return undefined;
+  }
+}

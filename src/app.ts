@@ -1,0 +1,188 @@
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { hostname, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { inboxOf, hash8, ownPairing } from './agent/installation.ts';
+import type { SessionParts } from './agent/role-session.ts';
+import { loadConfig, type Config } from './config.ts';
+import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
+import { introduce, knownPeer } from './drops/greeter.ts';
+import { createSpare, type Spare } from './drops/spare.ts';
+import { Failure } from './errors.ts';
+import { detectPlatform } from './rules/defaults.ts';
+import type { Pairing } from './rules/pairing.ts';
+import { parsePairing } from './rules/pairing.ts';
+import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
+import { readAccounts } from './system/accounts.ts';
+import { systemClock, type Clock } from './system/clock.ts';
+import { exec, type Exec } from './system/exec.ts';
+import { readRole, type JudgedFact } from './system/fact.ts';
+import { ensureDirectory, type Ownership } from './system/files.ts';
+import { createLog, type JobLog, type Log } from './system/log.ts';
+import { loadSigner, type Signer } from './system/sign.ts';
+import { createState } from './system/state.ts';
+
+/** The launcher of this program: beside `dist` or `src`. */
+export const program = join(import.meta.dirname, '../bin/pe-failover');
+export const sampleConfig = (): string =>
+  readFileSync(join(import.meta.dirname, '../templates/pe_failover.yaml'), 'utf8');
+
+/** This machine as one master, before it is known whether it was installed. */
+export interface Host {
+  readonly paths: Paths;
+  readonly config: Config;
+  readonly certname: string;
+  readonly exec: Exec;
+  readonly clock: Clock;
+  /** Root on its own machine: users are made and files given away. */
+  readonly system: boolean;
+  /** The transfer user's ids, where it exists and matters. */
+  readonly transferIds: () => Promise<{ uid: number; gid: number } | undefined>;
+  readonly hostKeyPath: string;
+  below(path: string): string;
+}
+
+export async function openHost(root: string): Promise<Host> {
+  const real = existsSync(root) ? realpathSync(root) : root;
+  const uid = userInfo().uid;
+  const paths = pathsFor(real, runDirectory(real, uid, hash8(real)));
+  const below = (path: string): string => (real === '/' ? path : join(real, path));
+  const config = await loadConfig(
+    paths.config,
+    detectPlatform((path) => existsSync(below(path))),
+  );
+  const system = real === '/' && uid === 0;
+  return {
+    paths,
+    config,
+    certname: (config.certname ?? (await askCertname(config, real)) ?? hostname()).toLowerCase(),
+    exec,
+    clock: systemClock,
+    system,
+    below,
+    hostKeyPath: below('/etc/ssh/ssh_host_ed25519_key.pub'),
+    transferIds: async () => {
+      const accounts = await readAccounts();
+      const ids = { uid: accounts.uid(config.transfer.user), gid: accounts.gid(config.transfer.user) };
+      return ids.uid === undefined || ids.gid === undefined ? undefined : { uid: ids.uid, gid: ids.gid };
+    },
+  };
+}
+
+// Below a root of its own nothing is asked of the machine's puppet.
+async function askCertname(config: Config, root: string): Promise<string | undefined> {
+  if (root !== '/') return undefined;
+  const puppet = config.paths.puppet ?? 'puppet';
+  const asked = await exec({ file: puppet, args: ['config', 'print', 'certname'], timeoutMs: 60_000 }).catch(
+    () => undefined,
+  );
+  return asked?.stdout.trim().split('\n').at(-1);
+}
+
+/** An installed master: its keys, its log, and what both roles share. */
+export interface Master extends Host {
+  readonly log: Log;
+  readonly signer: Signer;
+  readonly own: Pairing;
+  /** Of what the gate reads. */
+  readonly published: Ownership;
+  readonly keys: AuthorizedKeys;
+  readonly spare: Spare;
+  readonly session: SessionParts;
+}
+
+/** Throws `config` where nothing is installed. `stderr`: the log lines are shown to a person, too. */
+export async function openMaster(host: Host, options: { stderr: boolean; alive?: () => void }): Promise<Master> {
+  const { paths, config, clock } = host;
+  const signer = await loadSigner(paths.keys.signing);
+  const own = await ownPairing(paths, host.certname, host.hostKeyPath);
+  const published = await publishedOwnership(host);
+  await prepareDirectories(host);
+  const log = createLog({
+    clock,
+    eventsFile: paths.events,
+    ...loggerOf(host),
+    ...(options.stderr ? { stderr: process.stderr } : {}),
+  });
+  const keys = createAuthorizedKeys({ path: paths.authorizedKeys, program, root: paths.root, ownership: published });
+  const spare = createSpare({
+    paths,
+    clock,
+    signer,
+    own,
+    published,
+    log: log.forJob('receive'),
+    source: () => sourceOf(paths, log.forJob('agent')),
+    archives: (stream) =>
+      stream.startsWith('sync-') ? 0 : stream === 'nc-dump' ? config.retention.nc_dump : config.retention.db_dump,
+  });
+  const session: SessionParts = {
+    clock,
+    log,
+    lockOf: (job) => join(paths.locks, job),
+    timeoutFor: (job) => (job === 'greet-spare' ? 60_000 : jobConfig(config, job).timeout),
+    dropDirectory: (stream) => join(paths.inbox, stream, 'ready'),
+    ...(options.alive === undefined ? {} : { alive: options.alive }),
+  };
+  return { ...host, log, signer, own, published, keys, spare, session };
+}
+
+export type JobConfig = Config['jobs'][keyof Config['jobs']];
+
+export function jobConfig(config: Config, job: string): JobConfig {
+  const found = Object.entries(config.jobs).find(([name]) => name === job.replaceAll('-', '_'));
+  if (found === undefined)
+    throw new Failure('usage', 'there is no such job', {
+      where: job,
+      hint: `Jobs: ${Object.keys(config.jobs).join(', ').replaceAll('_', '-')}`,
+    });
+  return found[1];
+}
+
+/** The other master: as an admin wrote it into a spare's fact, else as it introduced itself once. */
+export async function peerOf(
+  paths: Paths,
+  { role }: Pick<JudgedFact, 'role'>,
+  log: JobLog,
+): Promise<Pairing | undefined> {
+  const state = createState(paths.state);
+  if (role.role !== 'passive' || role.key === undefined) return await knownPeer(state);
+  const named = parsePairing(role.key);
+  await introduce(state, named, log);
+  return named;
+}
+
+async function sourceOf(paths: Paths, log: JobLog): Promise<Pairing> {
+  const source = await peerOf(paths, await readRole(paths.fact), log);
+  if (source !== undefined) return source;
+  const hint = 'Set pe_failover_key to the line that pe-failover install --active prints';
+  throw new Failure('config', 'the fact names no active', { where: paths.fact, hint });
+}
+
+// Below a root of its own the lines still go to syslog, but a test or demo may have none.
+const loggerOf = ({ paths }: Host): { logger?: readonly string[] } =>
+  paths.root === '/' ? {} : { logger: ['logger', '--no-act', '--prio-prefix', '-t', 'pe-failover'] };
+
+async function publishedOwnership({ system, transferIds }: Host): Promise<Ownership> {
+  if (!system) return { mode: 0o640 };
+  const ids = await transferIds();
+  if (ids === undefined)
+    throw new Failure('config', 'the transfer user is missing', { hint: 'Type: pe-failover install' });
+  return { mode: 0o640, uid: 0, gid: ids.gid };
+}
+
+/** What comes and goes with the configuration: sockets, and an inbox for each database. */
+async function prepareDirectories(host: Host): Promise<void> {
+  const { paths, config, system, transferIds } = host;
+  await ensureDirectory(paths.run, { mode: 0o700 });
+  const owner = system ? ((await transferIds()) ?? {}) : {};
+  for (const { name } of config.databases) {
+    for (const path of inboxOf(paths, `db-dump.${name}`)) await ensureDirectory(path, { mode: 0o700, ...owner });
+  }
+  const own = [
+    ...['sync-certs', 'sync-files'].map((stream) => join(paths.store, stream)),
+    join(paths.archive, 'sync-certs'),
+    join(paths.work, 'db-dump'),
+  ];
+  for (const path of own) await ensureDirectory(path, { mode: 0o700 });
+  await ensureDirectory(dirname(paths.events), { mode: 0o700 });
+}

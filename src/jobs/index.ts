@@ -1,0 +1,235 @@
+import { join } from 'node:path';
+import type { Delivery } from '../drops/delivery.ts';
+import type { Sender } from '../drops/sender.ts';
+import type { Spare } from '../drops/spare.ts';
+import type { AgentRuns } from '../puppet/agent-runs.ts';
+import { openHeldStore } from '../puppet/ca-held.ts';
+import { openLiveCa } from '../puppet/ca-live.ts';
+import type { Classifier } from '../puppet/classifier.ts';
+import { defaultExtensions } from '../puppet/database-staging.ts';
+import { createKeyFiles } from '../puppet/key-files.ts';
+import type { Health } from '../puppet/health.ts';
+import type { Paths } from '../rules/paths.ts';
+import { openAcceptedSet, type AcceptedSet } from '../system/accepted-set.ts';
+import { openContentStore, type ContentStore } from '../system/content-store.ts';
+import type { Exec } from '../system/exec.ts';
+import { createJournal } from '../system/journal.ts';
+import { acquireLock } from '../system/lock.ts';
+import type { Postgres } from '../system/postgres.ts';
+import type { ServiceManager } from '../system/service-manager.ts';
+import { createDbDump } from './db-dump.ts';
+import type { Job, Trigger } from './job.ts';
+import { createGreetSpare } from './greet-spare.ts';
+import { createNcDump } from './nc-dump.ts';
+import { createRestoreDbs } from './restore-dbs/index.ts';
+import { createRestoreNc } from './restore-nc/index.ts';
+import { createSyncCerts } from './sync-certs/index.ts';
+import { createSyncFiles } from './sync-files.ts';
+import { createUpdatePassiveCa } from './update-passive-ca/index.ts';
+import { createUpdatePassiveFiles } from './update-passive-files/index.ts';
+
+/** What the configuration says of the jobs; times in milliseconds. */
+export interface JobSettings {
+  readonly enabled: (job: string) => boolean;
+  readonly files: readonly string[];
+  readonly excludeCerts: readonly string[];
+  readonly serialGap: bigint;
+  readonly every: {
+    readonly syncCerts: number;
+    readonly syncFiles: number;
+    readonly updateCa: number;
+    readonly updateFiles: number;
+  };
+  readonly cron: {
+    readonly ncDump: string;
+    readonly dbDump: string;
+    readonly restoreNc: string;
+    readonly restoreDbs: string;
+  };
+  readonly poll: { readonly ncDump: number; readonly dbDump: number };
+  readonly keptArchives: number;
+  readonly hostMap: readonly { readonly active: string; readonly passive: string }[];
+  readonly infrastructureGroups: readonly string[];
+  readonly databases: readonly {
+    readonly name: string;
+    readonly services: readonly string[];
+    readonly health: readonly string[];
+    readonly needs: readonly string[];
+    readonly volatile: readonly string[];
+    readonly switch: 'schedule' | 'promotion';
+  }[];
+  readonly build: string;
+  readonly parallel: number;
+  readonly limits: { readonly agentRunMs: number; readonly healthyMs: number };
+}
+
+export interface JobHost {
+  readonly paths: Paths;
+  readonly exec: Exec;
+  readonly settings: JobSettings;
+  /** Resolved; where no CA is yet, where it will be. */
+  readonly cadir: string;
+  readonly classifier: Classifier;
+  /** PostgreSQL as its superuser. */
+  readonly admin: Postgres;
+  /** Registers what must be closed when the role is left. */
+  readonly onClose: (close: () => void) => void;
+}
+
+/** The jobs of an active, for one epoch. */
+export function activeJobs(
+  host: JobHost,
+  { delivery, greet }: Pick<Sender, 'delivery' | 'greet'>,
+  spare: string,
+): Job[] {
+  const { paths, settings } = host;
+  const work = (job: string): string => join(paths.work, job);
+  const jobs = [
+    createSyncCerts({
+      cadir: host.cadir,
+      set: openSet(host, 'sync-certs'),
+      delivery,
+      spare,
+      work: work('sync-certs'),
+      excludeCerts: settings.excludeCerts,
+      every: settings.every.syncCerts,
+    }),
+    createSyncFiles({
+      root: paths.root,
+      paths: settings.files,
+      set: openSet(host, 'sync-files'),
+      delivery,
+      spare,
+      work: work('sync-files'),
+      everyMs: settings.every.syncFiles,
+    }),
+    createNcDump({ classifier: host.classifier, delivery, peer: spare, triggers: ncDumpTriggers(settings) }),
+    dbDump(host, delivery, work('db-dump')),
+  ];
+  return [createGreetSpare(greet, greetMs), ...jobs.filter(({ name }) => settings.enabled(name))];
+}
+
+const greetMs = 30_000;
+
+const ncDumpTriggers = ({ cron, poll }: JobSettings): Trigger[] => [
+  { kind: 'cron', expression: cron.ncDump },
+  { kind: 'every', ms: poll.ncDump },
+  { kind: 'start' },
+];
+
+const dbDump = ({ admin, paths, settings }: JobHost, delivery: Delivery, workDirectory: string): Job =>
+  createDbDump({
+    postgres: admin,
+    delivery,
+    databases: settings.databases,
+    workDirectory,
+    root: paths.root,
+    cron: settings.cron.dbDump,
+    pollMs: settings.poll.dbDump,
+  });
+
+export interface SpareHost extends JobHost {
+  readonly spare: Spare;
+  /** PostgreSQL as our own unprivileged role. */
+  readonly restorer: Postgres;
+  readonly services: ServiceManager;
+  readonly agentRuns: AgentRuns;
+  readonly health: Health;
+  readonly mayChown: boolean;
+  readonly isServerStopped: () => Promise<boolean>;
+  readonly adopted: () => Promise<boolean>;
+}
+
+/** The jobs of a spare. */
+export function passiveJobs(host: SpareHost): Job[] {
+  const jobs = [updatePassiveCa(host), updatePassiveFiles(host), restoreNc(host), restoreDbs(host)];
+  return jobs.filter(({ name }) => host.settings.enabled(name));
+}
+
+function updatePassiveCa(host: SpareHost): Job {
+  const { paths, settings, spare, exec, isServerStopped } = host;
+  return createUpdatePassiveCa({
+    live: openLiveCa(host.cadir),
+    set: openSet(host, 'sync-certs'),
+    content: openStore(host, 'sync-certs'),
+    held: openHeldStore(join(paths.state, 'held-ca.json')),
+    holds: spare.holds,
+    intake: spare.intake,
+    journal: journalOf(host, 'update-passive-ca'),
+    exec,
+    archive: join(paths.archive, 'sync-certs'),
+    serialGap: settings.serialGap,
+    adoption: { request: spare.adoption, isServerStopped },
+    every: settings.every.updateCa,
+  });
+}
+
+function updatePassiveFiles(host: SpareHost): Job {
+  const { paths, settings, spare, mayChown } = host;
+  const set = openSet(host, 'sync-files');
+  return createUpdatePassiveFiles({
+    home: { root: paths.root, set, store: openStore(host, 'sync-files'), keyFiles: paths.keyFiles, mayChown },
+    allowed: settings.files,
+    neededByDatabases: settings.databases.flatMap(({ needs }) => needs),
+    intake: spare.intake,
+    holds: spare.holds,
+    journal: journalOf(host, 'update-passive-files'),
+    archive: join(paths.archive, 'sync-files'),
+    keptArchives: settings.keptArchives,
+    everyMs: settings.every.updateFiles,
+  });
+}
+
+function restoreNc(host: SpareHost): Job {
+  const { paths, settings, spare, classifier } = host;
+  return createRestoreNc({
+    classifier,
+    intake: spare.intake,
+    holds: spare.holds,
+    journal: journalOf(host, 'restore-nc'),
+    archive: join(paths.archive, 'replaced-groups'),
+    hostMap: settings.hostMap,
+    infrastructure: settings.infrastructureGroups,
+    triggers: [
+      { kind: 'drop', streams: ['nc-dump'] },
+      { kind: 'start' },
+      { kind: 'cron', expression: settings.cron.restoreNc },
+    ],
+  });
+}
+
+function restoreDbs(host: SpareHost): Job {
+  const { paths, settings, spare, admin, restorer, services, agentRuns, health, adopted } = host;
+  return createRestoreDbs({
+    admin,
+    restorer,
+    host: { build: settings.build, allowedExtensions: defaultExtensions },
+    intake: spare.intake,
+    holds: spare.holds,
+    databases: settings.databases,
+    journalOf: (name) => journalOf(host, `restore-dbs.${name}`),
+    stateDirectory: paths.state,
+    services,
+    withServicesLock: async (work) => {
+      await using _lock = await acquireLock(join(paths.locks, 'services'), 'restore-dbs');
+      return await work();
+    },
+    agentRuns,
+    health,
+    keyFiles: createKeyFiles({ root: paths.root, waiting: paths.keyFiles, kept: join(paths.archive, 'key-files') }),
+    adopted,
+    limits: settings.limits,
+    parallel: settings.parallel,
+    cron: settings.cron.restoreDbs,
+  });
+}
+
+const journalOf = ({ paths }: JobHost, name: string) => createJournal(join(paths.journal, `${name}.jsonl`));
+const openStore = ({ paths }: JobHost, stream: string): ContentStore => openContentStore(join(paths.store, stream));
+
+function openSet({ paths, onClose }: JobHost, stream: string): AcceptedSet {
+  const set = openAcceptedSet(join(paths.state, `${stream}.db`));
+  onClose(() => set.close());
+  return set;
+}
+export { previewNcDump } from './nc-dump.ts';

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Delivered, Delivery } from '../drops/delivery.ts';
+import { Failure } from '../errors.ts';
+import type { Classifier } from '../puppet/classifier.ts';
+import { canonicalGroups } from '../rules/groups.ts';
+import { mapHosts, type HostChange, type HostPair } from '../rules/host-map.ts';
+import { digestOf } from '../rules/json.ts';
+import { writeFileAtomic } from '../system/files.ts';
+import type { Job, Outcome, PassContext, Trigger } from './job.ts';
+
+export interface NcDumpSettings {
+  readonly classifier: Classifier;
+  readonly delivery: Omit<Delivery, 'manifest' | 'adoptionAsked' | 'catchUp'>;
+  /** The spare's name, for log lines. */
+  readonly peer: string;
+  readonly triggers?: readonly Trigger[];
+}
+
+const stream = 'nc-dump';
+const payload = 'groups.json';
+const defaultTriggers: readonly Trigger[] = [
+  { kind: 'cron', expression: '10 * * * *' },
+  { kind: 'every', ms: 60_000 },
+  { kind: 'start' },
+];
+
+/**
+ * Ships the active's classifier as it is: one file, the canonical tree, whose sha256 is the drop's digest. Host names
+ * are exchanged by the spare when it merges: an archive of drops stays true of its source, and a promotion in between
+ * turns no name round twice.
+ */
+export function createNcDump(settings: NcDumpSettings): Job {
+  let last: { readonly fingerprint: string; readonly text: string } | undefined;
+  const run = async (context: PassContext): Promise<Outcome> => {
+    const probe = await settings.classifier.probe(context.signal);
+    if (last?.fingerprint !== probe.fingerprint)
+      last = { fingerprint: probe.fingerprint, text: canonicalGroups(probe.groups()) };
+    return outcomeOf(await deliver(settings, last.text, context), settings.peer, context);
+  };
+  return { name: 'nc-dump', role: 'active', triggers: settings.triggers ?? defaultTriggers, run };
+}
+
+/** What the spare would exchange in the tree of this moment: for `run nc-dump --dry-run`. */
+export async function previewNcDump(
+  classifier: Classifier,
+  pairs: readonly HostPair[],
+  signal: AbortSignal,
+): Promise<readonly HostChange[]> {
+  return mapHosts(await classifier.groups(signal), pairs).changes;
+}
+
+function deliver({ delivery, peer }: NcDumpSettings, text: string, context: PassContext): Promise<Delivered> {
+  const pack = async (directory: string) => {
+    context.log.success('Starting NC Export');
+    await writeFileAtomic(join(directory, payload), text, { mode: 0o600 });
+    context.log.success(`Export Completed. Attempting to sync data to ${peer}`);
+    const sha256 = createHash('sha256').update(text).digest('hex');
+    return [{ path: payload, size: Buffer.byteLength(text), sha256, mode: 0o600, owner: 'root', group: 'root' }];
+  };
+  return delivery.deliver({ stream, digest: digestOf(text), kind: 'whole', pack }, context);
+}
+
+function outcomeOf(delivered: Delivered, peer: string, { log }: PassContext): Outcome {
+  if (delivered.kind === 'confirmed') return { kind: 'unchanged', why: `${peer} has this classifier already` };
+  const { sequence, receipt } = delivered;
+  const detail = { sequence, receipt: receipt?.state ?? 'published' };
+  switch (receipt?.state) {
+    case undefined:
+    case 'staged':
+    case 'superseded':
+      return { kind: 'done', why: `delivered to ${peer}, not applied yet`, detail };
+    case 'applied':
+    case 'unchanged':
+      log.success(`Completed sync of NC Export to ${peer}`);
+      return { kind: 'done', why: `applied on ${peer}: ${receipt.why}`, detail };
+    case 'held':
+      return { kind: 'held', why: receipt.why, detail };
+    case 'refused':
+      throw new Failure('bad-data', `${peer} refused the classifier`, { why: receipt.why });
+    case 'failed':
+      throw new Failure('incomplete', `${peer} could not restore the classifier`, { why: receipt.why });
+  }
+}

@@ -1,0 +1,125 @@
+import type { VerifiedDrop } from '../../drops/intake.ts';
+import { Failure } from '../../errors.ts';
+import { eachDatabase } from '../../puppet/each-database.ts';
+import { findByOid, maintenanceDatabase } from '../../puppet/database-facts.ts';
+import { sweepLeftovers } from '../../puppet/database-staging.ts';
+import type { Job, Outcome, PassContext } from '../job.ts';
+import { createRecordStore, type RecordStore } from './record.ts';
+import { referenceOf, stageDrop } from './stage.ts';
+import { quarantine, recoverOne, switchStaged, type Switched } from './switch.ts';
+import type { RestoreDbsOptions, RestoredDatabase } from './tools.ts';
+
+/** Causes of a pass that may stop services; any other only loads and checks what arrived. */
+const switching = new Set(['cron', 'by hand', 'promotion']);
+
+/** Loads what arrived beside the live databases at once, and makes it live at its predictable minute. */
+export function createRestoreDbs(options: RestoreDbsOptions): Job {
+  const streams = options.databases.map(({ name }) => `db-dump.${name}`);
+  return {
+    name: 'restore-dbs',
+    role: 'passive',
+    triggers: [{ kind: 'start' }, { kind: 'drop', streams }, { kind: 'cron', expression: options.cron ?? '3 * * * *' }],
+    run: (context) =>
+      eachDatabase(options.databases, context.signal, (database) => restoreOne(options, database, context)),
+  };
+}
+
+async function restoreOne(
+  tools: RestoreDbsOptions,
+  database: RestoredDatabase,
+  context: PassContext,
+): Promise<Outcome> {
+  const { name } = database;
+  const store = createRecordStore(tools.stateDirectory, name);
+  await recoverOne(tools, name, store, context);
+  await honourRelease(tools, store);
+  const drop = await tools.intake.next(`db-dump.${name}`);
+  await tidy(tools, name, store, drop, context);
+  // Tidying may have settled it.
+  const next = await tools.intake.next(`db-dump.${name}`);
+  const staging = next === undefined ? undefined : await stageDrop(tools, store, next, context);
+  if (staging?.kind === 'done') await tidy(tools, name, store, next, context);
+  const { staged } = await store.read();
+  if (!switching.has(context.cause) || staged === undefined) {
+    return staging ?? { kind: 'unchanged', why: staged === undefined ? 'nothing arrived' : 'staged already' };
+  }
+  return await conclude(tools, store, next, await switchStaged(tools, database, staged, context));
+}
+
+/** A content that failed here is refused until an admin says that its cause is mended. */
+async function honourRelease({ holds }: RestoreDbsOptions, store: RecordStore): Promise<void> {
+  const { quarantined, ...rest } = await store.read();
+  if (quarantined === undefined) return;
+  const { drop, why } = quarantined;
+  const id = await holds.raise({
+    rule: 'database-failed',
+    stream: drop.stream,
+    sentence: why,
+    difference: [drop.digest],
+    drop,
+  });
+  if (!(await holds.isReleased(id))) return;
+  await store.write(rest);
+  await holds.close(id);
+}
+
+async function conclude(
+  tools: RestoreDbsOptions,
+  store: RecordStore,
+  drop: VerifiedDrop | undefined,
+  result: Switched,
+): Promise<Outcome> {
+  switch (result.kind) {
+    case 'not tried':
+      return result.outcome;
+    case 'live':
+      await forget(tools, store, drop, { state: 'applied', why: result.why });
+      return { kind: 'done', why: result.why };
+    case 'went back': {
+      await quarantine(store, result.why);
+      await forget(tools, store, drop, { state: 'failed', why: result.why });
+      const hint = 'The old database is live again. Mend the cause, then type: pe-failover holds';
+      throw new Failure('bad-data', 'database switched back', { why: result.why, hint });
+    }
+  }
+}
+
+// Settled before it is forgotten: killed in between, the next pass finds it staged and settles it again.
+async function forget(
+  { intake }: RestoreDbsOptions,
+  store: RecordStore,
+  drop: VerifiedDrop | undefined,
+  verdict: { readonly state: 'applied' | 'failed'; readonly why: string },
+): Promise<void> {
+  const { staged, ...rest } = await store.read();
+  if (drop !== undefined && isSame(drop, staged?.drop)) await intake.settle(drop, verdict);
+  await store.write(rest);
+}
+
+const isSame = (drop: VerifiedDrop, staged: { epoch: { id: string }; sequence: number } | undefined): boolean => {
+  const { epoch, sequence } = referenceOf(drop);
+  return staged !== undefined && epoch.id === staged.epoch.id && sequence === staged.sequence;
+};
+
+/** Compares what is remembered with the databases that exist, and drops what nobody counts on. */
+async function tidy(
+  tools: RestoreDbsOptions,
+  database: string,
+  store: RecordStore,
+  drop: VerifiedDrop | undefined,
+  context: PassContext,
+): Promise<void> {
+  await using session = await tools.admin.connect(maintenanceDatabase, { signal: context.signal });
+  const { staged, quarantined, ...rest } = await store.read();
+  const found = staged === undefined ? undefined : await findByOid(session, staged.oid);
+  const lost = staged !== undefined && quarantined?.drop.digest === staged.drop.digest;
+  if (lost) await forget(tools, store, drop, { state: 'failed', why: quarantined.why });
+  else if (staged !== undefined && found?.name === database) {
+    await forget(tools, store, drop, { state: 'applied', why: `drop ${staged.drop.sequence} is live` });
+  } else if (staged !== undefined && found?.name !== staged.name) {
+    await store.write({ ...rest, ...(quarantined === undefined ? {} : { quarantined }) });
+  }
+  const { staged: kept } = await store.read();
+  const swept = await sweepLeftovers(session, database, kept === undefined ? [] : [kept.oid]);
+  if (swept.length > 0) context.log.success(`Dropped what is no longer needed: ${swept.join(', ')}`);
+}

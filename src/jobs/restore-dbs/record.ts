@@ -1,0 +1,46 @@
+import { join } from 'node:path';
+import { Failure } from '../../errors.ts';
+import type { DumpDetail } from '../../puppet/database-dump.ts';
+import type { Need } from '../../rules/manifest.ts';
+import type { DropReference } from '../../rules/receipt.ts';
+import { readIfThere, writeFileAtomic } from '../../system/files.ts';
+
+/** A drop that is loaded and checked. Written after the check, with the OID: a database of that name alone proves nothing. */
+export interface Staged {
+  readonly drop: DropReference;
+  readonly name: string;
+  readonly oid: number;
+  readonly build: string;
+  readonly needs: readonly Need[];
+  readonly detail: DumpDetail;
+}
+
+/** What the spare remembers of one database between passes. */
+export interface RestoreRecord {
+  readonly format: 1;
+  readonly staged?: Staged;
+  /** A content that did not load or was not healthy: refused until `release`. */
+  readonly quarantined?: { readonly drop: DropReference; readonly why: string };
+}
+
+export interface RecordStore {
+  read(): Promise<RestoreRecord>;
+  write(record: RestoreRecord): Promise<void>;
+}
+
+export function createRecordStore(directory: string, database: string): RecordStore {
+  const path = join(directory, `restore-${database}.json`);
+  return {
+    read: async () => {
+      const text = await readIfThere(path);
+      if (text === undefined) return { format: 1 };
+      try {
+        return JSON.parse(text) as RestoreRecord;
+      } catch (cause) {
+        const hint = `Remove it: rm ${path}. The next dump is loaded anew`;
+        throw new Failure('config', 'state file is unreadable', { where: path, hint, cause });
+      }
+    },
+    write: (record) => writeFileAtomic(path, `${JSON.stringify(record)}\n`, { mode: 0o600 }),
+  };
+}

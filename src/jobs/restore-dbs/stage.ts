@@ -1,0 +1,108 @@
+import type { VerifiedDrop } from '../../drops/intake.ts';
+import { Failure, toFailure } from '../../errors.ts';
+import { readDigests, type DatabaseDigests } from '../../puppet/database-digest.ts';
+import type { DumpDetail } from '../../puppet/database-dump.ts';
+import { stageDatabase } from '../../puppet/database-staging.ts';
+import { stagingName } from '../../rules/database-names.ts';
+import type { DropReference } from '../../rules/receipt.ts';
+import { isVolatilePattern, parseVolatile } from '../../rules/volatile.ts';
+import type { Outcome, PassContext } from '../job.ts';
+import type { RecordStore } from './record.ts';
+import type { RestoreDbsOptions } from './tools.ts';
+
+export const stageTimeoutMs = 1_800_000;
+
+/** Loads and checks a drop that arrived, unless that is done. What does not load is settled as failed and stays refused. */
+export async function stageDrop(
+  tools: RestoreDbsOptions,
+  store: RecordStore,
+  drop: VerifiedDrop,
+  context: PassContext,
+): Promise<Outcome> {
+  const record = await store.read();
+  const reference = referenceOf(drop);
+  const { manifest, directory } = drop;
+  const database = databaseOf(manifest.stream);
+  if (record.staged?.drop.sequence === reference.sequence && record.staged.drop.epoch.id === reference.epoch.id) {
+    return { kind: 'unchanged', why: 'staged already' };
+  }
+  if (record.quarantined?.drop.digest === manifest.digest) {
+    await tools.intake.settle(drop, { state: 'failed', why: `quarantined: ${record.quarantined.why}` });
+    return { kind: 'unchanged', why: 'quarantined' };
+  }
+  try {
+    const detail = parseDetail(manifest.detail);
+    const live = await liveDigests(tools, database, detail.volatile, context.signal);
+    if (live.wholeDigest === detail.wholeDigest) {
+      await tools.intake.settle(drop, { state: 'unchanged', why: 'live is the same' });
+      return { kind: 'unchanged', why: 'live is the same' };
+    }
+    const name = stagingName(database, manifest);
+    const staging = { database, name, directory, build: manifest.build, detail };
+    const oid = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
+    const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail };
+    await store.write({ ...record, staged });
+    const why = live.digest === detail.digest ? 'staged; differs only in what changes by use' : 'staged and checked';
+    await tools.intake.report(reference, { state: 'staged', why });
+    return { kind: 'done', why };
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.class !== 'bad-data') throw failure;
+    await store.write({ ...record, quarantined: { drop: reference, why: failure.message } });
+    await tools.intake.settle(drop, { state: 'failed', why: failure.message });
+    throw failure;
+  }
+}
+
+export const databaseOf = (stream: string): string => stream.slice(stream.indexOf('.') + 1);
+
+export const referenceOf = ({ manifest }: VerifiedDrop): DropReference => ({
+  stream: manifest.stream,
+  epoch: manifest.epoch,
+  sequence: manifest.sequence,
+  digest: manifest.digest,
+});
+
+const stagingTools = ({ admin, restorer, host, parallel, timeoutMs }: RestoreDbsOptions) => ({
+  admin,
+  restorer,
+  host,
+  parallel: parallel ?? 2,
+  timeoutMs: timeoutMs ?? stageTimeoutMs,
+});
+
+export async function liveDigests(
+  { admin, timeoutMs }: RestoreDbsOptions,
+  database: string,
+  volatile: readonly string[],
+  signal: AbortSignal,
+): Promise<DatabaseDigests> {
+  await using session = await admin.connect(database, { signal, statementTimeoutMs: timeoutMs ?? stageTimeoutMs });
+  return await readDigests(session, parseVolatile(volatile));
+}
+
+/** The sender is believed, but its program may be another version. */
+function parseDetail(value: Readonly<Record<string, unknown>>): DumpDetail {
+  const isTexts = (list: unknown): boolean => Array.isArray(list) && list.every((text) => typeof text === 'string');
+  const isExtension = (entry: unknown): boolean =>
+    typeof entry === 'object' &&
+    entry !== null &&
+    'name' in entry &&
+    'schema' in entry &&
+    typeof entry.name === 'string';
+  const sound =
+    typeof value['digest'] === 'string' &&
+    typeof value['wholeDigest'] === 'string' &&
+    typeof value['bytes'] === 'number' &&
+    typeof value['major'] === 'number' &&
+    isTexts(value['roles']) &&
+    isTexts(value['volatile']) &&
+    (value['volatile'] as string[]).every(isVolatilePattern) &&
+    Array.isArray(value['extensions']) &&
+    value['extensions'].every(isExtension);
+  if (sound) return value as unknown as DumpDetail;
+  throw new Failure('bad-data', 'drop refused', {
+    where: 'manifest.detail',
+    why: 'it does not describe a database dump',
+  });
+}

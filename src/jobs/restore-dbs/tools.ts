@@ -1,0 +1,46 @@
+import type { Holds } from '../../drops/holds.ts';
+import type { Intake } from '../../drops/intake.ts';
+import type { AgentRuns } from '../../puppet/agent-runs.ts';
+import type { Host } from '../../puppet/database-facts.ts';
+import type { SwitchTools } from '../../puppet/database-switch.ts';
+import type { Health } from '../../puppet/health.ts';
+import type { KeyFiles } from '../../puppet/key-files.ts';
+import type { Journal } from '../../system/journal.ts';
+import type { Postgres } from '../../system/postgres.ts';
+import type { ServiceManager } from '../../system/service-manager.ts';
+
+export interface RestoredDatabase {
+  readonly name: string;
+  /** Units that use it, in the order to stop them. */
+  readonly services: readonly string[];
+  /** What must be healthy again if it was. */
+  readonly health: readonly string[];
+  /** `promotion`: loaded and checked now, live only when this host becomes active. */
+  readonly switch: 'schedule' | 'promotion';
+}
+
+export interface RestoreDbsOptions {
+  /** Superuser of PostgreSQL. */
+  readonly admin: Postgres;
+  /** Unprivileged role of ours. */
+  readonly restorer: Postgres;
+  readonly host: Host;
+  readonly intake: Omit<Intake, 'reopen'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'close'>;
+  readonly databases: readonly RestoredDatabase[];
+  /** One journal a database, so that one that is stuck does not stop the others. */
+  readonly journalOf: (database: string) => Journal;
+  readonly stateDirectory: string;
+  readonly services: ServiceManager;
+  /** The lock of all who stop services. */
+  readonly withServicesLock: <Value>(work: () => Promise<Value>) => Promise<Value>;
+  readonly agentRuns: AgentRuns;
+  readonly health: Health;
+  readonly keyFiles: KeyFiles;
+  /** True once an admin said that what is live here may be replaced. */
+  readonly adopted: () => Promise<boolean>;
+  readonly limits?: SwitchTools['limits'];
+  readonly parallel?: number;
+  readonly timeoutMs?: number;
+  readonly cron?: string;
+}

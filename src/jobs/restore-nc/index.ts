@@ -1,0 +1,200 @@
+import { join } from 'node:path';
+import type { Holds } from '../../drops/holds.ts';
+import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
+import { Failure, toFailure } from '../../errors.ts';
+import type { Classifier } from '../../puppet/classifier.ts';
+import { classifierBrakes, classifierLimits, type ClassifierLimits } from '../../rules/brakes-classifier.ts';
+import { digestGroups, parseGroups, type Group } from '../../rules/groups.ts';
+import { mapHosts, type HostPair } from '../../rules/host-map.ts';
+import { dropName } from '../../rules/manifest.ts';
+import { mergeGroups, type Merged } from '../../rules/merge-groups.ts';
+import { madeHereGroups, type MadeHereGroups } from '../../rules/made-here-groups.ts';
+import { readIfThere } from '../../system/files.ts';
+import { recover, runOperation, type Journal } from '../../system/journal.ts';
+import type { Job, Outcome, PassContext, Trigger } from '../job.ts';
+import { interruptedRestore, restoreOperation, type RestoreArgs } from './steps.ts';
+import { createTreeArchive } from './tree-archive.ts';
+
+export interface RestoreNcSettings {
+  readonly classifier: Classifier;
+  readonly intake: Omit<Intake, 'reopen'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased'>;
+  readonly journal: Journal;
+  /** A directory of this job's own: the trees that it replaced, the newest 24. */
+  readonly archive: string;
+  /** Beside the two certnames, which the drop names. */
+  readonly hostMap?: readonly HostPair[];
+  /** Names of stock groups in which the spare keeps its own; see merge-groups.ts. */
+  readonly infrastructure?: readonly string[];
+  readonly limits?: ClassifierLimits;
+  readonly triggers?: readonly Trigger[];
+}
+
+const stream = 'nc-dump';
+const payload = 'groups.json';
+const maxBytes = 64 * 1024 * 1024; // what the active's own client takes
+const defaultTriggers: readonly Trigger[] = [
+  { kind: 'drop', streams: [stream] },
+  { kind: 'start' },
+  { kind: 'cron', expression: '0 * * * *' },
+];
+
+/** Replaces the spare's node groups by the active's, merged with what makes the spare's own services work. */
+export function createRestoreNc(settings: RestoreNcSettings): Job {
+  const run = async (context: PassContext): Promise<Outcome> => {
+    const finished = await finishInterrupted(settings, context);
+    const drop = await settings.intake.next(stream);
+    if (drop === undefined) return { kind: 'unchanged', why: 'No backup file found, skipping import' };
+    const incoming = await readDrop(settings, drop);
+    await settings.classifier.ready(context.signal);
+    const live = await settings.classifier.groups(context.signal);
+    const merged = planRestore(settings, drop, incoming, live);
+    const held = await hold(settings, drop, incoming, merged.groups, live);
+    if (held !== undefined) return held;
+    if (digestGroups(merged.groups) === digestGroups(live)) return settleEqual(settings, drop, live, finished);
+    return restore(settings, drop, live, merged, context);
+  };
+  return { name: 'restore-nc', role: 'passive', triggers: settings.triggers ?? defaultTriggers, run };
+}
+
+/** The tree that a drop stands for on this spare. */
+export function planRestore(
+  { hostMap = [], infrastructure }: Pick<RestoreNcSettings, 'hostMap' | 'infrastructure'>,
+  { manifest }: Pick<VerifiedDrop, 'manifest'>,
+  incoming: readonly Group[],
+  live: readonly Group[],
+): Merged {
+  const pairs = [{ active: manifest.source, passive: manifest.target }, ...hostMap];
+  return mergeGroups(mapHosts(incoming, pairs).groups, live, infrastructure);
+}
+
+/** The name of the drop whose restore was found interrupted and is finished now. */
+async function finishInterrupted(
+  { classifier, journal, archive }: RestoreNcSettings,
+  context: PassContext,
+): Promise<string | undefined> {
+  await createTreeArchive(archive).open();
+  const open = await journal.open();
+  if (open === undefined) return undefined;
+  await classifier.ready(context.signal);
+  const end = await recover<RestoreArgs>(journal, (args) => interruptedRestore(classifier, context, args));
+  context.log.warning(`A restore of node groups was interrupted at its step ${open.step}; it is ${end} now`);
+  return end === 'finished' ? (open.args as RestoreArgs).drop : undefined;
+}
+
+async function readDrop({ intake }: RestoreNcSettings, drop: VerifiedDrop): Promise<readonly Group[]> {
+  try {
+    const size = drop.manifest.files.find((file) => file.path === payload)?.size ?? 0;
+    if (size > maxBytes) throw new Failure('bad-data', `the drop's ${payload} is longer than ${maxBytes} bytes`);
+    const text = await readIfThere(join(drop.directory, payload));
+    if (text === undefined) throw new Failure('bad-data', `the drop has no ${payload}`, { where: drop.directory });
+    const groups = parseGroups(text);
+    const digest = digestGroups(groups);
+    if (digest === drop.manifest.digest) return groups;
+    throw new Failure('bad-data', 'the node groups are not those of the manifest', {
+      why: `digest ${digest} instead of ${drop.manifest.digest}`,
+    });
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.class === 'bad-data') await intake.settle(drop, { state: 'refused', why: failure.message });
+    throw failure;
+  }
+}
+
+async function hold(
+  { intake, holds, limits = classifierLimits }: RestoreNcSettings,
+  drop: VerifiedDrop,
+  incoming: readonly Group[],
+  wanted: readonly Group[],
+  live: readonly Group[],
+): Promise<Outcome | undefined> {
+  for (const { rule, sentence, difference } of classifierBrakes(incoming, wanted, live, limits)) {
+    const holdId = await holds.raise({ rule, stream, sentence, difference, drop: drop.manifest });
+    if (await holds.isReleased(holdId)) continue;
+    const why = `${sentence}. To let it through, type: pe-failover release ${holdId}`;
+    await intake.settle(drop, { state: 'held', why, holdId });
+    return { kind: 'held', why, detail: { rule, holdId, difference } };
+  }
+  return undefined;
+}
+
+async function settleEqual(
+  { intake, archive }: RestoreNcSettings,
+  drop: VerifiedDrop,
+  live: readonly Group[],
+  finished: string | undefined,
+): Promise<Outcome> {
+  await createTreeArchive(archive).accept(live);
+  if (finished === dropName(drop.manifest)) {
+    const why = 'imported before an interruption, verified after it';
+    await intake.settle(drop, { state: 'applied', why });
+    return { kind: 'done', why };
+  }
+  const why = 'the node groups are like this already';
+  await intake.settle(drop, { state: 'unchanged', why });
+  return { kind: 'unchanged', why };
+}
+
+async function restore(
+  settings: RestoreNcSettings,
+  drop: VerifiedDrop,
+  live: readonly Group[],
+  { groups: wanted, drift }: Merged,
+  context: PassContext,
+): Promise<Outcome> {
+  const trees = createTreeArchive(settings.archive);
+  const name = dropName(drop.manifest);
+  const archive = trees.pathFor(context.clock.now(), name);
+  const made = madeHereGroups(live, (await trees.accepted()) ?? live);
+  const digests = { old: digestGroups(live), wanted: digestGroups(wanted) };
+  const args: RestoreArgs = { archive, ...digests, drop: name, epoch: context.epoch };
+  await run(settings, drop, context, restoreOperation(settings.classifier, context, args, { live, wanted }));
+  await trees.accept(wanted);
+  await trees.prune();
+  const removed = removedFrom(live, wanted);
+  const why = `${wanted.length} node groups imported${removed.length > 0 ? `, ${removed.length} removed` : ''}`;
+  const madeHere = { groups: made.added.length + made.changed.length };
+  await settings.intake.settle(drop, {
+    state: 'applied',
+    why: `${why}; the replaced ones are in ${archive}`,
+    madeHere,
+  });
+  warn(context, made, drift, archive);
+  return { kind: 'done', why, detail: { archive, removed, drift, madeHere: made } };
+}
+
+function warn({ log }: PassContext, made: MadeHereGroups, drift: Merged['drift'], archive: string): void {
+  const names = [...made.added, ...made.changed];
+  if (names.length > 0)
+    log.warning(
+      `Node groups were edited on this spare and are replaced: ${names.join(', ')}. They are kept in ${archive}`,
+    );
+  if (drift.length > 0) {
+    const points = drift.slice(0, 5).map(({ group, what }) => `${group}: ${what}`);
+    log.warning(`Stock node groups differ from the active's in ${drift.length} points: ${points.join('; ')}`);
+  }
+}
+
+async function run(
+  { journal, intake }: RestoreNcSettings,
+  drop: VerifiedDrop,
+  { log, signal }: PassContext,
+  operation: ReturnType<typeof restoreOperation>,
+): Promise<void> {
+  try {
+    await runOperation(journal, operation);
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = toFailure(error);
+    // The classifier will never take this tree: trying again would change nothing, the next drop may.
+    const undone = (await journal.open()) === undefined;
+    if (failure.class === 'bad-data' && undone) await intake.settle(drop, { state: 'failed', why: failure.message });
+    throw failure;
+  }
+  log.success('Import of node groups completed');
+}
+
+const removedFrom = (live: readonly Group[], wanted: readonly Group[]): readonly string[] => {
+  const left = new Set(wanted.map((group) => `${group.environment}/${group.name}`));
+  return live.filter((group) => !left.has(`${group.environment}/${group.name}`)).map((group) => group.name);
+};

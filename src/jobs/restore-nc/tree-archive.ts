@@ -1,0 +1,53 @@
+import { join } from 'node:path';
+import { toFailure } from '../../errors.ts';
+import { canonicalGroups, parseGroups, type Group } from '../../rules/groups.ts';
+import {
+  ensureDirectory,
+  listDirectory,
+  readIfThere,
+  removeIfThere,
+  sweepTemporary,
+  writeFileAtomic,
+} from '../../system/files.ts';
+
+const keptTrees = 24;
+
+/** The replaced trees, and what the last restore left: one directory of this job's own. */
+export interface TreeArchive {
+  open(): Promise<void>;
+  /** Where a tree goes that is replaced at a time by a drop. */
+  pathFor(at: Date, drop: string): string;
+  /** What the last restore left, if it is known. */
+  accepted(): Promise<readonly Group[] | undefined>;
+  accept(groups: readonly Group[]): Promise<void>;
+  /** Keeps the newest 24. */
+  prune(): Promise<void>;
+}
+
+export function createTreeArchive(directory: string): TreeArchive {
+  const acceptedPath = join(directory, 'accepted.json');
+  return {
+    open: async () => {
+      await ensureDirectory(directory, { mode: 0o700 });
+      await sweepTemporary(directory);
+    },
+    pathFor: (at, drop) => join(directory, `groups-${at.toISOString().replaceAll(':', '')}-before-${drop}.json`),
+    accepted: async () => readTree(await readIfThere(acceptedPath)),
+    accept: (groups) => writeFileAtomic(acceptedPath, canonicalGroups(groups), { mode: 0o600 }),
+    prune: async () => {
+      // Names begin with the time, so they sort by age.
+      const trees = (await listDirectory(directory)).filter((name) => /^groups-.*\.json$/.test(name));
+      for (const name of trees.slice(0, -keptTrees)) await removeIfThere(join(directory, name));
+    },
+  };
+}
+
+// It serves a report only: unreadable is as good as unknown.
+function readTree(text: string | undefined): readonly Group[] | undefined {
+  try {
+    return text === undefined ? undefined : parseGroups(text);
+  } catch (error) {
+    if (toFailure(error).class === 'bad-data') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,243 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Delivery, Goods } from '../../drops/delivery.ts';
+import { Failure } from '../../errors.ts';
+import { announcedCertificates, captureCa, packCapture, type Capture } from '../../puppet/ca-capture.ts';
+import { hintedPath, listCa } from '../../puppet/ca.ts';
+import { certnameOf, kindOf } from '../../rules/ca-paths.ts';
+import { dropName } from '../../rules/manifest.ts';
+import type { Receipt, ReceiptState } from '../../rules/receipt.ts';
+import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
+import type { AcceptedSet, SetChanges } from '../../system/accepted-set.ts';
+import { readAccounts } from '../../system/accounts.ts';
+import { readIfThere } from '../../system/files.ts';
+import { sendForAdoption } from './adoption.ts';
+import type { Job, Outcome, PassContext } from '../job.ts';
+
+export interface SyncCertsTools {
+  /** Resolved: without symbolic links. */
+  readonly cadir: string;
+  /** What the spare last acknowledged, kept on this side. */
+  readonly set: AcceptedSet;
+  readonly delivery: Omit<Delivery, 'manifest'>;
+  /** For the log: where the CA goes to. */
+  readonly spare: string;
+  /** A directory of our own, on the file system of the outbox. */
+  readonly work: string;
+  readonly excludeCerts: readonly string[];
+  /** Milliseconds between whole compares. */
+  readonly every?: number;
+}
+
+const stream = 'sync-certs';
+const certificateWaitMs = 1_000;
+const lookMs = 20;
+
+/** Sends what changed in the CA directory to the spare. */
+export function createSyncCerts(tools: SyncCertsTools): Job {
+  const memory: Memory = { dirty: new Set(), unanswered: undefined };
+  return {
+    name: stream,
+    role: 'active',
+    triggers: [
+      { kind: 'watch', paths: [tools.cadir, join(tools.cadir, 'signed')] },
+      { kind: 'every', ms: tools.every ?? 300_000 },
+      { kind: 'start' },
+    ],
+    run: (context) => pass(tools, memory, context),
+  };
+}
+
+/** What lives between passes. Losing it costs a whole compare. */
+interface Memory {
+  /** Changed since the last acknowledged drop, as far as hints tell. */
+  dirty: Set<string>;
+  /** Pushed, but the receipt has not come yet. `names` were dirty then. */
+  unanswered: Unanswered | undefined;
+}
+
+interface Unanswered {
+  readonly changes: SetChanges;
+  readonly whole: boolean;
+  readonly digest: string;
+  readonly names: ReadonlySet<string>;
+}
+
+const open = ({ dirty, unanswered }: Memory): Set<string> => new Set([...dirty, ...(unanswered?.names ?? [])]);
+
+async function pass(tools: SyncCertsTools, memory: Memory, context: PassContext): Promise<Outcome> {
+  const outcome = await compareAndSend(tools, memory, context);
+  const acknowledged = await tools.delivery.acknowledged(stream);
+  const waitsForCa = acknowledged?.state === 'held' && acknowledged.holdId === undefined;
+  return waitsForCa ? { kind: 'waiting', why: acknowledged.why } : outcome;
+}
+
+async function compareAndSend(tools: SyncCertsTools, memory: Memory, context: PassContext): Promise<Outcome> {
+  await requireCa(tools.cadir);
+  await tools.delivery.catchUp(stream, context.signal);
+  const asked = await tools.delivery.adoptionAsked(stream, context.signal);
+  if (asked !== undefined) return await sendForAdoption(tools, asked, context);
+  const acknowledged = await tools.delivery.acknowledged(stream);
+  if (acknowledged !== undefined) acknowledge(tools, memory, acknowledged);
+  const agrees = acknowledged !== undefined && acknowledged.digest === tools.set.digest();
+  const first = await sendOnce(tools, memory, context, !agrees || (await tools.delivery.needsWhole(stream)));
+  if (first.receipt?.state !== 'refused' || !(await tools.delivery.needsWhole(stream))) return first.outcome;
+  context.log.warning(`The spare refused a delta: ${first.receipt.why}. Sending the whole CA`);
+  return (await sendOnce(tools, memory, context, true)).outcome;
+}
+
+/** An unmounted or missing CA directory must not pass for an emptied one. */
+async function requireCa(cadir: string): Promise<void> {
+  if ((await readIfThere(join(cadir, 'ca_crt.pem'))) !== undefined) return;
+  const hint = 'Set paths.cadir in the configuration, or switch jobs.sync_certs off';
+  throw new Failure('config', 'there is no CA here', { where: join(cadir, 'ca_crt.pem'), hint });
+}
+
+interface Sent {
+  readonly outcome: Outcome;
+  readonly receipt?: Receipt | undefined;
+}
+
+async function sendOnce(tools: SyncCertsTools, memory: Memory, context: PassContext, whole: boolean): Promise<Sent> {
+  const directory = join(tools.work, 'capture');
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  try {
+    const paths = await pathsToCompare(tools, memory, context, whole);
+    const known = whole ? () => undefined : (path: string) => tools.set.get(path);
+    const accounts = await readAccounts();
+    const capture = await captureCa({ cadir: tools.cadir, directory, paths, known, accounts });
+    return await send(tools, memory, context, { capture, directory, whole });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function pathsToCompare(
+  tools: SyncCertsTools,
+  memory: Memory,
+  context: PassContext,
+  whole: boolean,
+): Promise<string[]> {
+  const excluded = (path: string): boolean =>
+    kindOf(path) === 'certificate' && tools.excludeCerts.includes(certnameOf(path));
+  if (context.changed === undefined || whole) {
+    const { paths, skipped } = await listCa(tools.cadir);
+    for (const what of skipped) context.log.warning(`Skipped in the CA directory: ${what}`);
+    const known = whole ? [] : [...tools.set.all()].map(({ path }) => path);
+    return [...new Set([...paths, ...known])].filter((path) => !excluded(path));
+  }
+  const hinted = [...context.changed].map((hint) => hintedPath(tools.cadir, hint));
+  for (const path of hinted) if (path !== undefined && !excluded(path)) memory.dirty.add(path);
+  await waitForCertificate(tools, memory, context);
+  return [...open(memory)].filter((path) => !excluded(path));
+}
+
+// Signing writes serial, inventory, certificate: the first two alone are worth a short wait, not a drop of their own.
+async function waitForCertificate(tools: SyncCertsTools, memory: Memory, context: PassContext): Promise<void> {
+  const lonely = (): boolean =>
+    memory.dirty.size > 0 && [...memory.dirty].every((path) => ['serial', 'inventory'].includes(kindOf(path) ?? ''));
+  const end = context.clock.monotonic() + certificateWaitMs;
+  while (lonely()) {
+    const size = tools.set.get('inventory.txt')?.size ?? 0;
+    const directory = join(tools.work, 'capture', 'look');
+    const paths = (await announcedCertificates(tools.cadir, size)).slice(-1000);
+    const known = (path: string) => tools.set.get(path);
+    const { changed } = await captureCa({
+      cadir: tools.cadir,
+      directory,
+      paths,
+      known,
+      accounts: await readAccounts(),
+    });
+    await rm(directory, { recursive: true, force: true });
+    for (const { file } of changed) memory.dirty.add(file.path);
+    if (!lonely() || context.clock.monotonic() >= end) break;
+    await context.clock.sleep(lookMs, context.signal);
+  }
+  if (memory.dirty.size > 0) memory.dirty.add('inventory.txt').add('serial');
+}
+
+interface Parcel {
+  readonly capture: Capture;
+  readonly directory: string;
+  readonly whole: boolean;
+}
+
+async function send(tools: SyncCertsTools, memory: Memory, context: PassContext, parcel: Parcel): Promise<Sent> {
+  const { set, delivery, spare } = tools;
+  const { capture, whole } = parcel;
+  const reference = set.reference();
+  if (!whole && capture.touched.length > 0 && reference !== undefined)
+    set.commit({ put: capture.touched, remove: [] }, reference);
+  const changes: SetChanges = { put: capture.changed.map(({ entry }) => entry), remove: capture.gone };
+  const empty = changes.put.length === 0 && changes.remove.length === 0;
+  if (empty && !whole && context.changed !== undefined) {
+    memory.dirty.clear();
+    return { outcome: { kind: 'unchanged', why: 'as the spare has it' } };
+  }
+  const goods = goodsOf(tools, parcel, changes);
+  if (!empty) context.log.success(`Starting sync of Puppet CA directory to ${spare}`);
+  const delivered = await delivery.deliver(goods, context);
+  const names = open(memory);
+  [memory.unanswered, memory.dirty] = [{ changes, whole, digest: goods.digest, names }, new Set()];
+  if (delivered.kind === 'confirmed') {
+    const acknowledged = await delivery.acknowledged(stream);
+    if (acknowledged !== undefined) acknowledge(tools, memory, acknowledged);
+    return { outcome: { kind: 'unchanged', why: 'as the spare has it; confirmed' } };
+  }
+  if (delivered.receipt !== undefined) acknowledge(tools, memory, delivered.receipt);
+  return { outcome: outcomeOf(delivered.receipt, changes, tools, context), receipt: delivered.receipt };
+}
+
+function goodsOf(tools: SyncCertsTools, { capture, directory, whole }: Parcel, changes: SetChanges): Goods {
+  const reference = tools.set.reference();
+  return {
+    stream,
+    digest: whole ? digestOfWhole(changes) : tools.set.digestAfter(changes),
+    kind: whole ? 'whole' : 'delta',
+    ...(whole || reference === undefined ? {} : { base: dropName(reference) }),
+    deleted: whole ? [] : changes.remove,
+    detail: { files: changes.put.length, deleted: changes.remove.length },
+    pack: (payload) => packCapture(directory, payload, capture.changed),
+  };
+}
+
+const digestOfWhole = ({ put }: SetChanges): string =>
+  formatSetDigest(put.reduce((sum, { weight }) => addWeight(sum, weight), 0n));
+
+const arrived: ReadonlySet<ReceiptState> = new Set(['staged', 'applied', 'unchanged', 'held', 'failed'] as const);
+
+/** The spare has what was pushed: from now on changes are counted from there. */
+function acknowledge({ set }: SyncCertsTools, memory: Memory, receipt: Receipt): void {
+  const { unanswered } = memory;
+  if (unanswered === undefined || receipt.digest !== unanswered.digest || !arrived.has(receipt.state)) return;
+  if (unanswered.whole) set.rebuild(unanswered.changes.put, receipt);
+  else set.commit(unanswered.changes, receipt);
+  memory.unanswered = undefined;
+}
+
+function outcomeOf(
+  receipt: Receipt | undefined,
+  { put, remove }: SetChanges,
+  { spare }: SyncCertsTools,
+  { log }: PassContext,
+): Outcome {
+  const detail = { files: put.length, deleted: remove.length, sequence: receipt?.sequence };
+  switch (receipt?.state) {
+    case undefined:
+      return { kind: 'done', why: 'published; the spare has not answered yet', detail };
+    case 'applied':
+    case 'unchanged':
+      log.success(`Completed sync of Puppet CA directory to ${spare}`);
+      return { kind: 'done', why: 'applied there', detail };
+    case 'held':
+      return { kind: 'held', why: receipt.why, detail };
+    case 'failed':
+      throw new Failure('incomplete', 'the spare could not apply all of the CA', { where: spare, why: receipt.why });
+    case 'refused':
+    case 'staged':
+    case 'superseded':
+      return { kind: 'waiting', why: `${receipt.state} there: ${receipt.why}`, detail };
+  }
+}

@@ -1,0 +1,72 @@
+import type { AdoptionRequest } from '../../drops/spare.ts';
+import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
+import { adoptionPointOfNoReturn, adoptionSteps } from '../../puppet/ca-adoption.ts';
+import type { LiveCa } from '../../puppet/ca-live.ts';
+import { dropName } from '../../rules/manifest.ts';
+import { readAccounts } from '../../system/accounts.ts';
+import { readIfThere } from '../../system/files.ts';
+import { runOperation, type Journal } from '../../system/journal.ts';
+import type { Outcome, PassContext } from '../job.ts';
+
+export interface AdoptionTools {
+  readonly request: Pick<AdoptionRequest, 'wanted' | 'done'>;
+  /** Whether puppetserver is stopped: it would go on with the CA that is replaced. */
+  readonly isServerStopped: () => Promise<boolean>;
+}
+
+interface Tools {
+  readonly live: LiveCa;
+  readonly intake: Pick<Intake, 'settle'>;
+  readonly journal: Journal;
+  readonly adoption: AdoptionTools;
+}
+
+/** A drop that carries the whole CA, or one that comes before there is a CA here; undefined: an ordinary one. */
+export async function adoptOrHold(
+  tools: Tools,
+  drop: VerifiedDrop,
+  context: PassContext,
+): Promise<Outcome | undefined> {
+  const offered = drop.manifest.detail['adoption'];
+  if (typeof offered === 'string') return await adopt(tools, drop, offered, context);
+  if ((await readIfThere(tools.live.path('ca_crt.pem'))) !== undefined) return undefined;
+  const why =
+    'no CA was adopted here yet. On the active, pe-failover status shows its fingerprint; here, type: pe-failover adopt FINGERPRINT';
+  await tools.intake.settle(drop, { state: 'held', why });
+  return { kind: 'held', why };
+}
+
+async function adopt(tools: Tools, drop: VerifiedDrop, fingerprint: string, context: PassContext): Promise<Outcome> {
+  const wanted = await tools.adoption.request.wanted();
+  if (wanted !== fingerprint) {
+    const why = `nobody asked here for the CA ${fingerprint}`;
+    await tools.intake.settle(drop, { state: 'refused', why });
+    return { kind: 'waiting', why };
+  }
+  const { manifest, directory } = drop;
+  const { cadir } = tools.live;
+  const date = manifest.capturedAt.replace(/[-:]|\.\d+/g, ''); // the same at each try
+  const { isServerStopped } = tools.adoption;
+  const steps = adoptionSteps({
+    cadir,
+    directory,
+    files: manifest.files,
+    fingerprint,
+    accounts: await readAccounts(),
+    date,
+    isServerStopped,
+  });
+  await context.fence();
+  const run = dropName(manifest);
+  await runOperation(tools.journal, {
+    job: 'update-passive-ca',
+    run,
+    args: { drop: run },
+    steps,
+    pointOfNoReturn: adoptionPointOfNoReturn,
+  });
+  await tools.adoption.request.done();
+  await tools.intake.settle(drop, { state: 'applied', why: `adopted the CA ${fingerprint}` });
+  context.log.success(`Adopted the CA ${fingerprint} in ${cadir}`);
+  return { kind: 'done', why: `adopted the CA ${fingerprint}` };
+}

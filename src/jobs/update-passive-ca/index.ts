@@ -1,0 +1,216 @@
+import { pruneArchive } from '../../drops/archive.ts';
+import type { Holds } from '../../drops/holds.ts';
+import type { Intake, Verdict, VerifiedDrop } from '../../drops/intake.ts';
+import { compareLive, type Drift } from '../../puppet/ca-drift.ts';
+import { resolveDrop, type ResolvedDrop } from '../../puppet/ca-drop.ts';
+import type { HeldCa, HeldStore } from '../../puppet/ca-held.ts';
+import type { LiveCa } from '../../puppet/ca-live.ts';
+import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
+import { dropName } from '../../rules/manifest.ts';
+import type { AcceptedSet } from '../../system/accepted-set.ts';
+import type { ContentStore } from '../../system/content-store.ts';
+import type { Exec } from '../../system/exec.ts';
+import { sweepTemporary } from '../../system/files.ts';
+import type { Journal } from '../../system/journal.ts';
+import { adoptOrHold, type AdoptionTools } from './adopt.ts';
+import type { Job, Outcome, PassContext } from '../job.ts';
+
+export interface UpdatePassiveCaTools {
+  readonly live: LiveCa;
+  readonly set: AcceptedSet;
+  readonly content: ContentStore;
+  readonly held: HeldStore;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased'>;
+  readonly intake: Omit<Intake, 'reopen'>;
+  readonly journal: Journal;
+  readonly exec: Exec;
+  /** Gets one directory for each apply with what it replaced or removed. */
+  readonly archive: string;
+  readonly serialGap?: bigint;
+  readonly adoption: AdoptionTools;
+  /** Milliseconds between whole compares. */
+  readonly every?: number;
+}
+
+const stream = 'sync-certs';
+const keptArchives = 24;
+const name = 'update-passive-ca';
+
+/** Verifies and applies what the active's CA became, and heals what drifted here. */
+export function createUpdatePassiveCa(tools: UpdatePassiveCaTools): Job {
+  const memory: Memory = { reported: '' };
+  return {
+    name,
+    role: 'passive',
+    triggers: [{ kind: 'drop', streams: [stream] }, { kind: 'every', ms: tools.every ?? 300_000 }, { kind: 'start' }],
+    run: (context) => pass(tools, memory, context),
+  };
+}
+
+interface Memory {
+  /** The last drift that was told to the active. */
+  reported: string;
+}
+
+async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<Outcome> {
+  const interrupted = await tools.journal.open();
+  if (interrupted !== undefined) {
+    context.log.warning(`Finishing what was interrupted at step ${interrupted.step} of ${interrupted.run}`);
+  }
+  if (interrupted !== undefined || context.cause === 'start') await sweep(tools.live);
+  const drop = await tools.intake.next(stream);
+  // Rolled forward by deciding anew: what is done already needs no action any more.
+  await tools.journal.close();
+  if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, drop, context);
+  if (context.cause === 'drop' && interrupted === undefined) return { kind: 'unchanged', why: 'no drop is waiting' };
+  if (tools.set.reference() === undefined) return { kind: 'waiting', why: 'nothing of the CA has arrived yet' };
+  await applyReleased(tools, context);
+  return heal(tools, memory, context);
+}
+
+async function sweepContent({ set, content }: UpdatePassiveCaTools): Promise<void> {
+  const kept = new Set([...set.all()].map(({ sha256 }) => sha256));
+  await content.sweep((sha256) => kept.has(sha256));
+}
+
+async function sweep(live: LiveCa): Promise<void> {
+  await sweepTemporary(live.cadir);
+  await sweepTemporary(live.path('signed'));
+}
+
+async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, context: PassContext): Promise<Outcome> {
+  const { manifest } = drop;
+  const resolved = await resolveDrop(drop, tools.set, tools.content);
+  if (typeof resolved === 'string') {
+    await tools.intake.settle(drop, { state: 'refused', why: resolved });
+    return { kind: 'waiting', why: `refused drop ${dropName(manifest)}: ${resolved}` };
+  }
+  const applied = await applyWish(
+    tools,
+    { wish: wishOf(resolved, tools.set), drop: manifest, accept: resolved, brakes: true, job: name },
+    context,
+  );
+  tellWarnings(applied, context);
+  await pruneArchive(tools.archive, keptArchives);
+  const verdict = await verdictOf(tools, applied, dropName(manifest));
+  await tools.intake.settle(drop, verdict);
+  return tell(verdict, applied, context);
+}
+
+function wishOf(resolved: ResolvedDrop, set: AcceptedSet) {
+  const isCertificate = (path: string): boolean => path.startsWith('signed/');
+  const removed = resolved.deleted.filter(isCertificate);
+  const before = removed.length === 0 ? 0 : set.count('signed/'); // counted only for the brakes
+  const arrived = resolved.files.filter(({ path }) => isCertificate(path));
+  const added = arrived.filter(({ path }) => set.get(path) === undefined).length;
+  const after = resolved.whole ? arrived.length : before - removed.length + added;
+  return {
+    incoming: resolved.files,
+    deleted: resolved.deleted,
+    source: resolved.source,
+    accepted: (path: string) => set.get(path)?.sha256,
+    inventoryLines: resolved.inventoryLines,
+    certificates: { before, after },
+    forgiven: new Set<bigint>(),
+  };
+}
+
+async function verdictOf(tools: UpdatePassiveCaTools, applied: Applied, drop: string): Promise<Verdict> {
+  const differing = [...applied.bad.keys()].sort();
+  const live = { ok: differing.length === 0, missing: [], differing };
+  const held = (await tools.held.read()).filter((one) => one.drop === drop);
+  const crlProblem = applied.bad.get('ca_crl.pem');
+  if (crlProblem !== undefined) return { state: 'failed', why: `ca_crl.pem was not believed: ${crlProblem}`, live };
+  const [first] = held;
+  if (first === undefined) return { state: 'applied', why: applied.why, live };
+  return { state: 'held', why: `held by ${held.map(({ rule }) => rule).join(', ')}`, holdId: first.id, live };
+}
+
+function tell(verdict: Verdict, applied: Applied, { log }: PassContext): Outcome {
+  const detail = { actions: applied.actions, bothSigned: applied.bothSigned.length, kept: applied.kept.length };
+  if (verdict.state === 'held') {
+    log.failure(
+      `${applied.sentences.join('. ')}. To let it through, type: pe-failover release ${verdict.holdId ?? ''}`,
+    );
+    return { kind: 'held', why: verdict.why, detail };
+  }
+  if (verdict.state === 'failed') log.failure(verdict.why);
+  else if (applied.actions > 0) log.success('Completed update of the CA directory');
+  return { kind: 'done', why: verdict.why, detail };
+}
+
+const shown = 5;
+
+function tellWarnings({ bad, bothSigned, kept }: Applied, { log }: PassContext): void {
+  const skipped = [...bad].filter(([path]) => path !== 'ca_crl.pem');
+  for (const [path, why] of skipped.slice(0, shown)) log.warning(`Skipped ${path}: ${why}`);
+  if (skipped.length > shown) log.warning(`Skipped ${skipped.length - shown} more files`);
+  if (bothSigned.length > 0) {
+    log.warning(`Both masters signed ${some(bothSigned)}: the active's is live, this master's own is in the archive`);
+  }
+  if (kept.length > 0) log.warning(`Removed on the active, but made anew here and kept: ${some(kept)}`);
+}
+
+const some = (paths: readonly string[]): string =>
+  `${paths.slice(0, shown).join(', ')}${paths.length > shown ? ` and ${paths.length - shown} more` : ''}`;
+
+/** Makes live what an admin released, as far as it still stands. */
+async function applyReleased(tools: UpdatePassiveCaTools, context: PassContext): Promise<void> {
+  for (const held of await tools.held.read()) {
+    if (!(await tools.holds.isReleased(held.id))) continue;
+    const wish = releasedWish(held, tools);
+    const drop = referenceOf(tools.set);
+    await applyWish(tools, { wish, drop, accept: undefined, brakes: false, job: name }, context);
+    await tools.held.write((await tools.held.read()).filter(({ id }) => id !== held.id));
+    context.log.success(`Released: ${held.rule}`);
+  }
+}
+
+function releasedWish(held: HeldCa, { set, content }: UpdatePassiveCaTools) {
+  const removals = new Map(held.removals.map(({ path, sha256 }) => [path, sha256]));
+  const crl = held.serials.length > 0 ? set.get('ca_crl.pem') : undefined;
+  const files = held.files.filter(({ path, sha256 }) => set.get(path)?.sha256 === sha256);
+  return {
+    incoming: crl === undefined ? files : [...files, crl],
+    deleted: [...removals.keys()].filter((path) => set.get(path) === undefined),
+    source: (_path: string, sha256: string) => content.path(sha256),
+    accepted: (path: string) => set.get(path)?.sha256 ?? removals.get(path),
+    inventoryLines: [],
+    certificates: { before: 0, after: 0 },
+    forgiven: new Set(held.serials.map((serial) => BigInt(`0x${serial}`))),
+  };
+}
+
+async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<Outcome> {
+  const { set, intake } = tools;
+  await sweepContent(tools);
+  const drift = await compareLive(tools);
+  const drop = referenceOf(set);
+  const wish = { ...drift.wish, accepted: (path: string) => set.get(path)?.sha256 };
+  const applied = await applyWish(tools, { wish, drop, accept: undefined, brakes: true, job: name }, context);
+  if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(drift.differs)}`);
+  const verdict = driftVerdict(drift, applied);
+  const told = JSON.stringify([drop.sequence, verdict.live, verdict.madeHere]);
+  if (told !== memory.reported) await intake.report(drop, verdict);
+  memory.reported = told;
+  const detail = { actions: applied.actions, ...verdict.madeHere };
+  return { kind: applied.actions > 0 ? 'done' : 'unchanged', why: verdict.why, detail };
+}
+
+function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions }: Applied): Verdict {
+  const differing = [...bad.keys()].sort();
+  const ok = differing.length === 0 && unhealable.length === 0;
+  const why = ok
+    ? actions > 0
+      ? 'live again as the active last had it'
+      : 'live as the active last had it'
+    : 'live differs';
+  return { state: 'unchanged', why, live: { ok, missing: unhealable, differing }, madeHere };
+}
+
+const referenceOf = (set: AcceptedSet) => ({
+  stream,
+  epoch: set.reference()?.epoch ?? { number: 0, id: '0000000000000000' },
+  sequence: set.reference()?.sequence ?? 0,
+  digest: set.digest(),
+});

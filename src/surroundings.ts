@@ -1,0 +1,131 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import type { Master } from './app.ts';
+import { resolveCaDirectory } from './puppet/ca.ts';
+import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
+import { createStatusHealth, type Health } from './puppet/health.ts';
+import { readCertificates } from './system/certificates.ts';
+import { createHttpClient, type HttpClient } from './system/http-client.ts';
+import { createPostgres, type Postgres } from './system/postgres.ts';
+import { createServiceCommands, createSystemd, type ServiceManager } from './system/service-manager.ts';
+
+// What stands around us on this machine: the CA, the classifier, PostgreSQL, services.
+
+/** The unprivileged role that loads dumps. */
+export const restorerRole = 'pe_failover_restore';
+
+/** Where the CA is, or, on a spare that has none yet, where it will be. */
+export async function findCadir({ config, exec }: Master): Promise<string> {
+  const { cadir: override, puppet } = config.paths;
+  const asked = { puppet: puppet ?? puppetProgram(), ...(override === undefined ? {} : { override }) };
+  return await resolveCaDirectory(exec, asked, AbortSignal.timeout(60_000));
+}
+
+const puppetProgram = (): string =>
+  existsSync('/opt/puppetlabs/bin/puppet') ? '/opt/puppetlabs/bin/puppet' : 'puppet';
+
+export const puppetOf = ({ config }: Master): string => config.paths.puppet ?? puppetProgram();
+
+async function askPuppet(master: Master, setting: string): Promise<string> {
+  const { stdout } = await master.exec({
+    file: puppetOf(master),
+    args: ['config', 'print', setting],
+    timeoutMs: 60_000,
+  });
+  return stdout.trim().split('\n').at(-1) ?? '';
+}
+
+export const stateDirectory = (master: Master): Promise<string> => askPuppet(master, 'statedir');
+
+function httpOf(master: Master): HttpClient {
+  const { config, certname } = master;
+  const ssl =
+    config.paths.ssldir ?? (config.platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
+  const token = config.classifier.auth === 'token' ? config.classifier.token_file : undefined;
+  const identity =
+    token === undefined
+      ? { certificate: join(ssl, 'certs', `${certname}.pem`), key: join(ssl, 'private_keys', `${certname}.pem`) }
+      : { tokenFile: token };
+  return createHttpClient({
+    ...identity,
+    ca: join(ssl, 'certs/ca.pem'),
+    servername: certname,
+    whenDenied: consoleDenied(certname, token),
+  });
+}
+
+const classifierUrl = ({ config, certname }: Master): string =>
+  config.classifier.url ?? `https://${certname}:4433/classifier-api`;
+
+export const classifierOf = (master: Master): Classifier =>
+  createClassifier({
+    http: httpOf(master),
+    url: `${classifierUrl(master).replace(/\/+$/, '')}/v1`,
+    clock: master.clock,
+  });
+
+export function healthOf(master: Master): Health {
+  const http = httpOf(master);
+  const get = async (url: string): Promise<{ status: number; body: string }> => {
+    const { status, text } = await http({
+      method: 'GET',
+      url,
+      signal: AbortSignal.timeout(10_000),
+      accept: [200, 503],
+    });
+    return { status, body: text };
+  };
+  return createStatusHealth(get, [new URL(classifierUrl(master)).origin]);
+}
+
+export function serviceManager({ config, exec }: Master): ServiceManager {
+  return config.services.manager === 'systemd'
+    ? createSystemd(exec)
+    : createServiceCommands(exec, config.services.commands);
+}
+
+export function postgresAs({ config, exec, system }: Master, role: string): Postgres {
+  const { host, port, bin, run_as: runAs } = config.postgres;
+  const mayChange = system || userInfo().uid === 0;
+  return createPostgres({ host, port, bin, role, ...(runAs === undefined || !mayChange ? {} : { runAs }) }, exec);
+}
+
+export interface CaState {
+  readonly ready: boolean;
+  readonly why: string;
+  /** sha256 of the CA certificate, hexadecimal. */
+  readonly fingerprint?: string;
+}
+
+const caFiles = ['ca_crt.pem', 'ca_crl.pem', 'ca_key.pem', 'inventory.txt', 'serial'];
+
+/** Whether a puppetserver that starts here would find its whole CA. */
+export async function caState(master: Master): Promise<CaState> {
+  const cadir = await findCadir(master);
+  const missing = caFiles.filter((name) => !existsSync(join(cadir, name)));
+  const pem = missing.includes('ca_crt.pem') ? undefined : readFileSync(join(cadir, 'ca_crt.pem'));
+  const fingerprint = pem === undefined ? undefined : readCertificates(pem, cadir)[0]?.fingerprint;
+  const told = fingerprint === undefined ? {} : { fingerprint };
+  if (missing.length > 0) return { ready: false, why: `${missing.join(', ')} missing in ${cadir}`, ...told };
+  const asked = await master.spare.adoption.wanted();
+  if (asked !== undefined)
+    return { ready: false, why: `the CA ${asked} was asked for and did not arrive yet`, ...told };
+  return { ready: true, why: `complete in ${cadir}`, ...told };
+}
+
+/** Logs in as each role that this master needs. Throws what keeps it out, with the line for pg_hba.conf. */
+export async function tryDatabase(
+  master: Master,
+  name: string,
+  asSpare: boolean,
+  signal: AbortSignal,
+): Promise<string> {
+  const { config } = master;
+  const roles = [config.postgres.run_as ?? userInfo().username, ...(asSpare ? [restorerRole] : [])];
+  for (const role of roles) {
+    await using session = await postgresAs(master, role).connect(name, { signal });
+    await session.query('SELECT 1');
+  }
+  return `reachable as ${roles.join(' and ')}`;
+}
