@@ -1,0 +1,92 @@
+import { createAgent, type Agent } from '../agent/agent.ts';
+import { findRival } from '../agent/rivals.ts';
+import { reportStatus } from '../agent/status.ts';
+import { toFailure } from '../errors.ts';
+import { writeFileAtomic } from '../system/files.ts';
+import { serveAgent } from '../agent/serve.ts';
+import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
+import { openHost, openMaster, peerOf, type Master } from '../app.ts';
+import { settingsOf, senderTo, streamsOf, workOf } from '../role-work.ts';
+import { noEpoch } from '../drops/epoch-book.ts';
+import type { Epoch } from '../rules/epoch.ts';
+import type { JudgedFact } from '../system/fact.ts';
+
+/** Runs until a signal ends it: the first lets running work end at its next safe point. */
+export async function runAgent(
+  root: string,
+  signal: AbortSignal,
+  progress?: (point: TransitionPoint) => void,
+): Promise<number> {
+  const master = await openMaster(await openHost(root), { stderr: true });
+  const log = master.log.forJob('agent');
+  await master.spare.introduce();
+  const agent = createAgent({
+    clock: master.clock,
+    log,
+    fact: { path: master.paths.fact, ...(await factOwner(master)) },
+    session: master.session,
+    transitions: {
+      epochs: master.spare.epochs,
+      gate: master.spare.gate,
+      keys: master.keys,
+      log,
+      peer: (fact) => peerOf(master.paths, fact, log),
+      askPeer: (fact) => askPeer(master, fact),
+      ...(progress === undefined ? {} : { progress }),
+    },
+    workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
+  });
+  const served = await serveAgent(master, agent);
+  log.success(`The agent of ${master.certname} runs`);
+  const publishing = publishStatus(master, agent, signal);
+  try {
+    await agent.run(signal);
+  } finally {
+    await publishing;
+    await served.close();
+    log.success(`The agent of ${master.certname} ends`);
+    await master.log.close();
+  }
+  return 0;
+}
+
+const publishMs = 10_000;
+
+/** What the peer may ask the gate for, and what the page shows: written anew every few seconds. */
+async function publishStatus(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
+  const { certname, paths, spare, clock, published } = master;
+  while (!signal.aborted) {
+    try {
+      const report = await reportStatus({
+        certname,
+        paths,
+        spare,
+        now: clock.now(),
+        streams: streamsOf(master),
+        view: agent.view(),
+      });
+      await writeFileAtomic(paths.status, JSON.stringify(report), published);
+      const rival = await findRival(paths.inbox, await spare.gate.read());
+      if (rival !== undefined) master.log.failed('agent', rival);
+    } catch (error) {
+      master.log.failed('agent', toFailure(error));
+    }
+    await clock.sleep(publishMs, signal).catch(() => undefined);
+  }
+}
+
+async function askPeer(master: Master, { role }: JudgedFact): Promise<Epoch | undefined> {
+  if (role.role !== 'active' || role.passiveMaster === undefined) return undefined;
+  const sender = await senderTo(master, role.passiveMaster, noEpoch, settingsOf(master).build);
+  try {
+    return await peerEpoch(async (signal) => (await sender.peer.hello(signal)).gate.epoch, master.log.forJob('agent'));
+  } finally {
+    await sender.close();
+  }
+}
+
+/** What an editor may have changed is put back: the gate must be able to read the fact. */
+async function factOwner({ system, transferIds }: Master): Promise<{ keep?: { gid: number; mode: number } }> {
+  const ids = system ? await transferIds() : undefined;
+  return ids === undefined ? {} : { keep: { gid: ids.gid, mode: 0o640 } };
+}

@@ -1,0 +1,96 @@
+import { lstat } from 'node:fs/promises';
+import { openHost, openMaster, type Host, type Master } from '../app.ts';
+import { toFailure } from '../errors.ts';
+import { senderTo, settingsOf } from '../role-work.ts';
+import { caState, classifierOf, tryDatabase } from '../surroundings.ts';
+import { noEpoch } from '../drops/epoch-book.ts';
+import { readRole } from '../system/fact.ts';
+
+interface Check {
+  readonly name: string;
+  /** Throws a Failure with a hint that can be typed; gives a sentence when all is well. */
+  run(signal: AbortSignal): Promise<string>;
+}
+
+/** The configuration alone: what systemd runs before it starts the agent. */
+export async function checkQuick(root: string): Promise<number> {
+  await openHost(root);
+  console.log('The configuration is good.');
+  return 0;
+}
+
+/** Tries every dependency of this master, and says of each what is wrong and what to type. Exit code as Nagios counts. */
+export async function check(root: string, signal: AbortSignal): Promise<number> {
+  const host = await openHost(root);
+  const master = await openMaster(host, { stderr: false });
+  let problems = 0;
+  for (const { name, run } of await checksOf(host, master)) {
+    try {
+      console.log(`ok       ${name}: ${await run(AbortSignal.any([signal, AbortSignal.timeout(60_000)]))}`);
+    } catch (error) {
+      problems += 1;
+      console.log(`PROBLEM  ${name}: ${toFailure(error).message}`);
+    }
+  }
+  await master.log.close();
+  console.log(problems === 0 ? 'No problem found.' : `${problems} problems found.`);
+  return problems === 0 ? 0 : 2;
+}
+
+async function checksOf(host: Host, master: Master): Promise<Check[]> {
+  const { role } = await readRole(host.paths.fact);
+  const { config } = host;
+  const checks: Check[] = [
+    { name: 'configuration', run: () => Promise.resolve(`platform ${config.platform}, certname ${host.certname}`) },
+    {
+      name: 'fact',
+      run: () => Promise.resolve(role.role === 'suspended' ? fail(`${role.why}. ${role.hint}`) : role.role),
+    },
+    { name: 'keys', run: () => privateKeys(host) },
+    { name: 'CA', run: () => tryCa(master, role.role === 'passive') },
+  ];
+  if (role.role === 'active' && role.passiveMaster !== undefined) checks.push(spareCheck(master, role.passiveMaster));
+  if (config.jobs.nc_dump.enabled)
+    checks.push({
+      name: 'classifier',
+      run: async (signal) => `${(await classifierOf(master).groups(signal)).length} groups`,
+    });
+  for (const { name } of config.databases) {
+    checks.push({
+      name: `database ${name}`,
+      run: async (signal) => await tryDatabase(master, name, role.role === 'passive', signal),
+    });
+  }
+  return checks;
+}
+
+const spareCheck = (master: Master, name: string): Check => ({
+  name: `spare ${name}`,
+  run: async (signal) => {
+    const sender = await senderTo(master, name, noEpoch, settingsOf(master).build);
+    try {
+      const { gate } = await sender.peer.hello(signal);
+      return `${gate.certname} is ${gate.role}${gate.closed === undefined ? '' : `, closed: ${gate.closed}`}`;
+    } finally {
+      await sender.close();
+    }
+  },
+});
+
+async function tryCa(master: Master, asSpare: boolean): Promise<string> {
+  const { ready, why } = await caState(master);
+  if (ready) return why;
+  return fail(`${why}. ${asSpare ? 'Type: pe-failover adopt FINGERPRINT' : 'Set paths.cadir in the configuration'}`);
+}
+
+async function privateKeys({ paths }: Host): Promise<string> {
+  for (const path of [paths.keys.transfer, paths.keys.signing]) {
+    const { mode } = await lstat(path);
+    if ((mode & 0o077) !== 0) fail(`${path} is readable by others. Type: chmod 600 ${path}`);
+  }
+  return 'private';
+}
+
+function fail(why: string): never {
+  throw toFailure(new Error(why));
+}

@@ -1,0 +1,78 @@
+import { openHost, openMaster, jobConfig, type Host, type Master } from '../app.ts';
+import { runOnce } from '../agent/role-session.ts';
+import { Failure } from '../errors.ts';
+import type { Outcome } from '../agent/agent.ts';
+import { previewNcDump } from '../role-work.ts';
+import { knownPeer } from '../drops/greeter.ts';
+import { workOf } from '../role-work.ts';
+import { classifierOf } from '../surroundings.ts';
+import { askControl } from '../system/control.ts';
+import { readRole } from '../system/fact.ts';
+import { createState } from '../system/state.ts';
+
+const exitCodes: Readonly<Record<Outcome['kind'], number>> = { done: 0, unchanged: 0, waiting: 75, held: 76 };
+
+/** One pass of a job, by the agent where one runs, else here: under the same lock. Prints the outcome. */
+export async function runJob(
+  root: string,
+  job: string,
+  options: { dryRun: boolean },
+  signal: AbortSignal,
+): Promise<number> {
+  const host = await openHost(root);
+  jobConfig(host.config, job);
+  if (options.dryRun) return await preview(host, job, signal);
+  const outcome = (await byAgent(host, job, signal)) ?? (await byHand(host, job, signal));
+  console.log(`${job}: ${outcome.kind}: ${outcome.why}`);
+  return exitCodes[outcome.kind];
+}
+
+async function byAgent({ paths }: Host, job: string, signal: AbortSignal): Promise<Outcome | undefined> {
+  try {
+    return (await askControl(paths.control, 'run', { job }, { signal })) as Outcome;
+  } catch (error) {
+    if (error instanceof Failure && error.class === 'unreachable') return undefined; // no agent: by hand
+    throw error;
+  }
+}
+
+async function byHand(host: Host, name: string, signal: AbortSignal): Promise<Outcome> {
+  const master = await openMaster(host, { stderr: true });
+  const fact = await readRole(host.paths.fact);
+  const known = await master.spare.epochs.read();
+  if (known === undefined || fact.role.role === 'suspended')
+    throw new Failure('refused', 'this master has no role', { hint: 'Type: pe-failover status' });
+  if (known.settled.role !== fact.role.role)
+    throw new Failure('refused', 'the role is about to change', {
+      hint: 'Start the agent: systemctl start pe-failover',
+    });
+  const work = await workOf(master, fact.role.role, known.seen, fact);
+  try {
+    const job = work.jobs.find((one) => one.name === name);
+    if (job === undefined)
+      throw new Failure('usage', `${name} does not run on this ${fact.role.role}`, {
+        why: `it runs ${work.jobs.map((one) => one.name).join(', ')}`,
+      });
+    return await runOnce(master.session, work, job, signal);
+  } finally {
+    await work.close();
+    await master.log.close();
+  }
+}
+
+/** Prints what a pass would exchange, and touches nothing. */
+async function preview(host: Host, job: string, signal: AbortSignal): Promise<number> {
+  if (job !== 'nc-dump') throw new Failure('usage', '--dry-run is for nc-dump alone');
+  const master: Master = await openMaster(host, { stderr: false });
+  const peer = await knownPeer(createState(host.paths.state));
+  if (peer === undefined)
+    throw new Failure('refused', 'the spare is not known yet', { hint: 'Type: pe-failover run sync-files' });
+  const pairs = [
+    { active: master.certname, passive: peer.certname },
+    ...Object.entries(host.config.classifier.host_map).map(([active, passive]) => ({ active, passive })),
+  ];
+  for (const { path, old, new: now } of await previewNcDump(classifierOf(master), pairs, signal))
+    console.log(`${path}: ${old} -> ${now}`);
+  await master.log.close();
+  return 0;
+}
