@@ -1,0 +1,108 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { sweepLeftovers } from '../../src/puppet/database-staging.ts';
+import { createStanding } from '../../src/puppet/database-standing.ts';
+import { recoverDatabase, recoverSwitch, switchSteps, type SwitchArgs } from '../../src/puppet/database-switch.ts';
+import { createJournal } from '../../src/system/journal.ts';
+import { argsFor, digestsOfDatabase, makeSpare, switchTools, type SparePlaces } from '../helpers/database-spare.ts';
+import type { Death, Work } from '../helpers/database-switch-program.ts';
+import { buildRbac } from '../helpers/pe-rbac.ts';
+import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
+
+const program = join(import.meta.dirname, '../helpers/database-switch-program.ts');
+const staging = 'pe-rbac_restore_1_1';
+let cluster: Cluster;
+const digest: Record<string, string> = {};
+
+beforeAll(async () => {
+  cluster = await startCluster();
+  await buildRbac(cluster, 'old', { subjects: 20, tokens: 20 });
+  for (const [name, change] of [
+    ['new', `INSERT INTO roles (display_name) VALUES ('added')`],
+    ['bad', `INSERT INTO roles (display_name) VALUES ('poison')`],
+  ] as const) {
+    await cluster.sql('postgres', `CREATE DATABASE "${name}" OWNER "pe-rbac" TEMPLATE "old"`);
+    await cluster.sql(name, change);
+  }
+  for (const name of ['old', 'new', 'bad']) digest[name] = (await digestsOfDatabase(cluster, name)).digest;
+});
+afterAll(() => cluster.stop());
+
+/** Every point of the journal, asked of the steps themselves. */
+function deaths(way: SwitchArgs['way']): Death[] {
+  const nowhere: SparePlaces = { socket: '/', bin: '/', runAs: undefined, home: '/', services: {}, database: 'x' };
+  const tools = switchTools(nowhere);
+  const names = switchSteps(tools, createStanding(tools.admin), { way } as SwitchArgs).map((step) => step.name);
+  const before = [...names, 'close'].map((step): Death => ({ way, when: 'before', step }));
+  return [...before, ...names.map((step): Death => ({ way, when: 'recorded', step }))];
+}
+
+async function freshPair(fresh: 'new' | 'bad'): Promise<number> {
+  await using session = await cluster.open();
+  await sweepLeftovers(session, 'pe-rbac', []);
+  await session.query(`DROP DATABASE IF EXISTS "pe-rbac" WITH (FORCE)`);
+  await session.query(`CREATE DATABASE "pe-rbac" OWNER "pe-rbac" TEMPLATE "old"`);
+  await session.query(`CREATE DATABASE "${staging}" OWNER "pe-rbac" TEMPLATE "${fresh}"`);
+  await session.query(`ALTER DATABASE "${staging}" ALLOW_CONNECTIONS false`);
+  const [row] = await session.query<{ oid: string }>(`SELECT oid::text FROM pg_database WHERE datname = '${staging}'`);
+  return Number(row?.oid);
+}
+
+async function dieAt(work: Work): Promise<void> {
+  const child = spawn(process.execPath, [program, JSON.stringify(work)], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
+  expect({ code, signal }).toEqual({ code: null, signal: 'SIGKILL' });
+}
+
+async function killAndRecover(death: Death, fresh: 'new' | 'bad', booted: boolean): Promise<void> {
+  const freshOid = await freshPair(fresh);
+  const spare = await makeSpare(cluster, 'pe-rbac');
+  try {
+    const args = await argsFor(cluster, 'pe-rbac', staging, freshOid);
+    const path = join(spare.places.home, 'journal');
+    await dieAt({ places: spare.places, args, journal: path, death });
+    const journal = createJournal(path);
+    if (booted) {
+      await recoverDatabase(spare.tools.admin, journal);
+      expect((await cluster.sql('pe-rbac', 'SELECT 1')).length).toBe(1);
+    }
+    const recovery = await recoverSwitch(spare.tools, journal);
+    await using session = await cluster.open();
+    await sweepLeftovers(session, 'pe-rbac', []);
+    const live = (await digestsOfDatabase(cluster, 'pe-rbac')).digest;
+    expect(live).toBe(recovery.kind === 'switched' ? digest['new'] : digest['old']);
+    const names = await session.query(`SELECT datname, datallowconn FROM pg_database WHERE datname LIKE 'pe-rbac%'`);
+    expect(names).toEqual([{ datname: 'pe-rbac', datallowconn: true }]);
+    expect((await spare.tools.health.unhealthy(['console'])).size).toBe(0);
+    expect(spare.idlePid()).toBeUndefined();
+    expect(existsSync(spare.agentLock)).toBe(false);
+    expect(await journal.open()).toBeUndefined();
+  } finally {
+    await spare.stop();
+  }
+}
+
+describe('a switch killed at any point is finished or undone: one whole database, open, and the services that ran run', () => {
+  for (const death of deaths('forward')) {
+    test(`killed ${death.when} ${death.step}`, () => killAndRecover(death, 'new', false));
+  }
+});
+
+describe('a way back killed at any point ends with the old database', () => {
+  for (const death of deaths('back')) {
+    test(`killed ${death.when} ${death.step}`, () => killAndRecover(death, 'bad', false));
+  }
+});
+
+describe('after a reboot the database alone is mended first, and the rest later', () => {
+  for (const death of [
+    { way: 'forward', when: 'before', step: 'swap' },
+    { way: 'forward', when: 'before', step: 'start services' },
+    { way: 'back', when: 'before', step: 'swap back' },
+  ] as const) {
+    test(`killed ${death.when} ${death.step}`, () => killAndRecover(death, death.way === 'back' ? 'bad' : 'new', true));
+  }
+});

@@ -1,0 +1,265 @@
+import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Delivered, Delivery, Goods } from '../../src/drops/delivery.ts';
+import type { Hold, Holds } from '../../src/drops/holds.ts';
+import type { Intake, Verdict, VerifiedDrop } from '../../src/drops/intake.ts';
+import type { Outcome, PassContext } from '../../src/jobs/job.ts';
+import { createSyncCerts } from '../../src/jobs/sync-certs/index.ts';
+import { createUpdatePassiveCa, type UpdatePassiveCaTools } from '../../src/jobs/update-passive-ca/index.ts';
+import { openHeldStore } from '../../src/puppet/ca-held.ts';
+import { openLiveCa } from '../../src/puppet/ca-live.ts';
+import { dropName, type Manifest } from '../../src/rules/manifest.ts';
+import type { Receipt } from '../../src/rules/receipt.ts';
+import { openAcceptedSet, type AcceptedSet } from '../../src/system/accepted-set.ts';
+import { readCertificates, readCrls } from '../../src/system/certificates.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { openContentStore } from '../../src/system/content-store.ts';
+import { exec } from '../../src/system/exec.ts';
+import { createJournal, type Journal } from '../../src/system/journal.ts';
+import { createTestCa, openTestCa, type TestCa } from '../stand-in/ca.ts';
+
+export const epoch = { number: 1, id: '0123456789abcdef' };
+
+/** Two masters with one CA: both jobs on real directories, the way between them a few lines in memory. */
+export interface CaPair extends AsyncDisposable {
+  readonly root: string;
+  readonly active: TestCa;
+  readonly spare: TestCa;
+  readonly activeSet: AcceptedSet;
+  readonly spareSet: AcceptedSet;
+  readonly log: string[];
+  readonly holds: (Hold & { id: string })[];
+  readonly drops: Manifest[];
+  readonly verdicts: Verdict[];
+  release(id: string): void;
+  /** One pass of the active, and of the spare for what it pushes. `changed`: names as the watcher hints them. */
+  sync(changed?: readonly string[]): Promise<Outcome>;
+  /** One interval pass of the spare. */
+  compare(): Promise<Outcome>;
+  /** May change a drop before the spare sees it. */
+  tamper: ((drop: VerifiedDrop) => Promise<VerifiedDrop>) | undefined;
+  /** False: receipts reach the active later only. */
+  answers: boolean;
+  /** Another life of the active's job: it remembers what is on disk. */
+  restartActive(): void;
+  /** What the fence of the next passes throws. */
+  fence: Error | undefined;
+  spareRevoked(): Promise<bigint[]>;
+  spareSerial(): Promise<bigint>;
+}
+
+export interface Spare {
+  readonly tools: UpdatePassiveCaTools;
+  readonly set: AcceptedSet;
+}
+
+export async function openSpare(
+  root: string,
+  intake: Omit<Intake, 'reopen'>,
+  holds: Pick<Holds, 'raise' | 'isReleased'>,
+  wrap: (journal: Journal) => Journal = (journal) => journal,
+): Promise<Spare> {
+  await mkdir(join(root, 'content'), { recursive: true });
+  const set = openAcceptedSet(join(root, 'spare.db'));
+  const tools = {
+    live: openLiveCa(join(root, 'spare')),
+    set,
+    content: openContentStore(join(root, 'content')),
+    held: openHeldStore(join(root, 'held.json')),
+    holds,
+    intake,
+    journal: wrap(createJournal(join(root, 'journal', 'update-passive-ca.jsonl'))),
+    exec,
+    archive: join(root, 'archive'),
+    adoption: {
+      request: { wanted: () => Promise.resolve(undefined), done: () => Promise.resolve() },
+      isServerStopped: () => Promise.resolve(true),
+    },
+  };
+  return { tools, set };
+}
+
+export function contextOf(log: string[], cause: string, changed?: readonly string[]): PassContext {
+  return {
+    signal: new AbortController().signal,
+    epoch,
+    log: {
+      success: (text) => void log.push(`SUCCESS ${text}`),
+      warning: (text) => void log.push(`WARNING ${text}`),
+      failure: (text) => void log.push(`FAILURE ${text}`),
+    },
+    clock: systemClock,
+    fence: () => Promise.resolve(),
+    cause,
+    ...(changed === undefined ? {} : { changed: new Set(changed) }),
+  };
+}
+
+export async function createCaPair(): Promise<CaPair> {
+  const root = await mkdtemp(join(tmpdir(), 'pe-failover-ca-'));
+  const active = await createTestCa(join(root, 'active'), { name: 'lab' });
+  await mkdir(join(root, 'archive'));
+  await cp(join(root, 'active'), join(root, 'spare'), { recursive: true });
+  const log: string[] = [];
+  const queue: VerifiedDrop[] = [];
+  const way = createWay(root, queue);
+  const released = new Set<string>();
+  const holds: (Hold & { id: string })[] = [];
+  const holdsOf: Pick<Holds, 'raise' | 'isReleased'> = {
+    raise: (hold) => {
+      const id = `${hold.rule}-${hold.difference.length}`;
+      holds.push({ ...hold, id });
+      return Promise.resolve(id);
+    },
+    isReleased: (id) => Promise.resolve(released.has(id)),
+  };
+  const { tools, set: spareSet } = await openSpare(root, way.intake, holdsOf);
+  const passive = createUpdatePassiveCa(tools);
+  const activeSet = openAcceptedSet(join(root, 'active.db'));
+  const pair = {} as CaPair;
+  way.onDrop = async (drop) => {
+    queue.push(pair.tamper === undefined ? drop : await pair.tamper(drop));
+    const fence = () => (pair.fence === undefined ? Promise.resolve() : Promise.reject(pair.fence));
+    await passive.run({ ...contextOf(log, 'drop'), fence });
+  };
+  const sender = () =>
+    createSyncCerts({
+      cadir: active.directory,
+      set: activeSet,
+      delivery: way.delivery,
+      spare: 'spare.lab',
+      work: join(root, 'work'),
+      excludeCerts: ['excluded.lab'],
+    });
+  let sending = sender();
+  return Object.assign(pair, {
+    fence: undefined,
+    answers: true,
+    restartActive: () => {
+      sending = sender();
+    },
+    root,
+    active,
+    spare: await openTestCa(join(root, 'spare')),
+    activeSet,
+    spareSet,
+    log,
+    holds,
+    drops: way.drops,
+    verdicts: way.verdicts,
+    tamper: undefined,
+    release: (id: string) => void released.add(id),
+    sync: (changed?: readonly string[]) => {
+      way.answers = pair.answers;
+      return sending.run(contextOf(log, changed === undefined ? 'every' : 'watch', changed));
+    },
+    compare: () => passive.run(contextOf(log, 'every')),
+    spareRevoked: () => revokedIn(join(root, 'spare')),
+    spareSerial: async () => BigInt(`0x${await readFile(join(root, 'spare', 'serial'), 'utf8')}`),
+    [Symbol.asyncDispose]: async () => {
+      activeSet.close();
+      spareSet.close();
+      await rm(root, { recursive: true, force: true });
+    },
+  });
+}
+
+interface Way {
+  readonly delivery: Omit<Delivery, 'manifest'>;
+  readonly intake: Omit<Intake, 'reopen'>;
+  readonly drops: Manifest[];
+  readonly verdicts: Verdict[];
+  onDrop: (drop: VerifiedDrop) => Promise<void>;
+  answers: boolean;
+}
+
+/** Packs, numbers and hands over; keeps the last receipt that says it arrived. */
+function createWay(root: string, queue: VerifiedDrop[]): Way {
+  let [sequence, needsWhole] = [0, false];
+  let newest: Receipt | undefined;
+  let arrived: Receipt | undefined;
+  const receiptOf = (drop: VerifiedDrop['manifest'], verdict: Verdict): Receipt => ({
+    format: 1, n: sequence, stream: drop.stream, epoch: drop.epoch, sequence: drop.sequence, digest: drop.digest,
+    at: '', spare: 'spare.lab', state: verdict.state, why: verdict.why,
+    ...(verdict.holdId === undefined ? {} : { holdId: verdict.holdId }),
+  }); // prettier-ignore
+  const way: Way = {
+    drops: [],
+    verdicts: [],
+    onDrop: () => Promise.resolve(),
+    answers: true,
+    delivery: {
+      acknowledged: () => Promise.resolve(arrived),
+      needsWhole: () => Promise.resolve(needsWhole),
+      catchUp: () => Promise.resolve([]),
+      adoptionAsked: () => Promise.resolve(undefined),
+      deliver: async (goods): Promise<Delivered> => {
+        if (arrived?.digest === goods.digest) return { kind: 'confirmed' };
+        const drop = await packDrop(root, goods, (sequence += 1));
+        way.drops.push(drop.manifest);
+        await way.onDrop(drop);
+        return { kind: 'pushed', sequence, receipt: way.answers ? newest : undefined };
+      },
+    },
+    intake: {
+      next: () => Promise.resolve(queue[0]),
+      report: (_drop, verdict) => Promise.resolve(void way.verdicts.push(verdict)),
+      settle: (drop, verdict) => {
+        queue.shift();
+        way.verdicts.push(verdict);
+        newest = receiptOf(drop.manifest, verdict);
+        if (verdict.state !== 'refused') arrived = newest;
+        needsWhole = verdict.state === 'refused';
+        return Promise.resolve();
+      },
+    },
+  };
+  return way;
+}
+
+export async function packDrop(root: string, goods: Goods, sequence: number): Promise<VerifiedDrop> {
+  const directory = join(root, 'taken', dropName({ epoch, sequence }));
+  await mkdir(directory, { recursive: true });
+  const files = await goods.pack(directory, new AbortController().signal);
+  const manifest: Manifest = {
+    format: 1,
+    stream: goods.stream,
+    epoch,
+    sequence,
+    source: 'active.lab',
+    target: 'spare.lab',
+    capturedAt: '',
+    platform: 'debian',
+    build: '',
+    kind: goods.kind,
+    digest: goods.digest,
+    files,
+    deleted: goods.deleted ?? [],
+    needs: [],
+    detail: {},
+  };
+  return { manifest, directory };
+}
+
+export async function revokedIn(cadir: string): Promise<bigint[]> {
+  const [own] = readCrls(await readFile(join(cadir, 'ca_crl.pem')), 'ca_crl.pem');
+  return [...(own?.revoked.keys() ?? [])].sort((a, b) => (a < b ? -1 : 1));
+}
+
+/** Sentences about what makes a CA directory invalid; none: it is valid. */
+export async function problemsOf(cadir: string): Promise<string[]> {
+  const serial = BigInt(`0x${await readFile(join(cadir, 'serial'), 'utf8')}`);
+  const inventory = await readFile(join(cadir, 'inventory.txt'), 'utf8');
+  const problems: string[] = [];
+  for (const name of await readdir(join(cadir, 'signed'))) {
+    if (name.includes('tmp') || name.startsWith('.')) problems.push(`${name} is temporary`);
+    if (!name.endsWith('.pem') || name.startsWith('.')) continue;
+    const [certificate] = readCertificates(await readFile(join(cadir, 'signed', name)), name);
+    const line = certificate?.serial.toString(16).toUpperCase().padStart(4, '0');
+    if (!inventory.includes(`0x${line ?? ''} `)) problems.push(`${name} is not in the inventory`);
+    if ((certificate?.serial ?? 0n) >= serial) problems.push(`${name} lies above the serial`);
+  }
+  if (readCrls(await readFile(join(cadir, 'ca_crl.pem')), 'ca_crl.pem').length !== 2) problems.push('a CRL is missing');
+  return problems;
+}

@@ -1,0 +1,106 @@
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, expect, it } from 'vitest';
+import { openHostileTree } from '../../src/system/beneath.ts';
+
+const base = mkdtempSync(join(tmpdir(), 'beneath-test-'));
+afterAll(() => rmSync(base, { recursive: true }));
+let inbox = '';
+let outside = '';
+beforeEach(() => {
+  const directory = mkdtempSync(join(base, 'd-'));
+  [inbox, outside] = [join(directory, 'inbox'), join(directory, 'outside')];
+  for (const path of [inbox, outside]) mkdirSync(join(path, 'inner'), { recursive: true });
+  writeFileSync(join(outside, 'inner/secret'), 'root only');
+  writeFileSync(join(inbox, 'inner/file'), 'content');
+});
+
+const refused = { class: 'bad-data' };
+
+it('reads what is a file beneath it', async () => {
+  await using tree = await openHostileTree(inbox);
+  await expect(tree.readText('inner/file', 100)).resolves.toBe('content');
+  await expect(tree.list(10)).resolves.toEqual(['inner/file']);
+  await using inner = await tree.directory('inner');
+  await expect(inner.names()).resolves.toEqual(['file']);
+});
+
+it('refuses links, to files and to directories, at every place of a path', async () => {
+  symlinkSync(join(outside, 'inner/secret'), join(inbox, 'link'));
+  symlinkSync(join(outside, 'inner'), join(inbox, 'linked'));
+  await using tree = await openHostileTree(inbox);
+  for (const path of ['link', 'linked/secret', 'linked'])
+    await expect(tree.readText(path, 100), path).rejects.toMatchObject(refused);
+  await expect(tree.directory('linked')).rejects.toMatchObject(refused);
+  symlinkSync(inbox, `${inbox}-link`);
+  await expect(openHostileTree(`${inbox}-link`)).rejects.toMatchObject(refused);
+});
+
+it('refuses a pipe at once, a directory, a missing file, and one that is too long', async () => {
+  execFileSync('mkfifo', [join(inbox, 'pipe')]);
+  writeFileSync(join(inbox, 'long'), '');
+  truncateSync(join(inbox, 'long'), 101 * 1024 * 1024);
+  await using tree = await openHostileTree(inbox);
+  await expect(tree.openFile('pipe')).rejects.toMatchObject(refused);
+  await expect(tree.openFile('inner')).rejects.toMatchObject(refused);
+  await expect(tree.openFile('none')).rejects.toMatchObject({ ...refused, what: 'file is missing' });
+  await expect(tree.readText('long', 100 * 1024 * 1024)).rejects.toMatchObject({
+    ...refused,
+    what: 'file is too long',
+  });
+  await expect(tree.list(10)).resolves.toContain('pipe');
+});
+
+it('stays where it was opened when a directory is exchanged for a link meanwhile', async () => {
+  await using tree = await openHostileTree(inbox);
+  await using inner = await tree.directory('inner');
+  renameSync(join(inbox, 'inner'), join(inbox, 'moved'));
+  symlinkSync(join(outside, 'inner'), join(inbox, 'inner'));
+  await expect(inner.names()).resolves.toEqual(['file']);
+  await inner.remove('file');
+  await inner.remove('secret');
+  await expect(tree.openFile('inner/secret')).rejects.toMatchObject(refused);
+  expect(existsSync(join(inbox, 'moved/file'))).toBe(false);
+  expect(readFileSync(join(outside, 'inner/secret'), 'utf8')).toBe('root only');
+});
+
+it('removes a link and not what it points to, a tree with all in it, and what is not there', async () => {
+  mkdirSync(join(inbox, 'drop/a/b'), { recursive: true });
+  writeFileSync(join(inbox, 'drop/a/b/c'), '');
+  symlinkSync(join(outside, 'inner'), join(inbox, 'drop/a/link'));
+  symlinkSync(outside, join(inbox, 'whole'));
+  linkSync(join(outside, 'inner/secret'), join(inbox, 'drop/hard'));
+  await using tree = await openHostileTree(inbox);
+  for (const name of ['drop', 'whole', 'none']) await tree.remove(name);
+  await expect(tree.names()).resolves.toEqual(['inner']);
+  expect(readFileSync(join(outside, 'inner/secret'), 'utf8')).toBe('root only');
+});
+
+it('counts names, and does not go down without end', async () => {
+  for (let n = 0; n < 12; n += 1) writeFileSync(join(inbox, `file-${n}`), '');
+  await using tree = await openHostileTree(inbox);
+  await expect(tree.list(10)).rejects.toMatchObject({ ...refused, what: 'too many files' });
+  // A path that no single name could make: a directory deeper than the system takes in one word.
+  execFileSync('sh', [
+    '-c',
+    'cd "$1"; n=0; while [ $n -lt 25 ]; do mkdir "$2"; cd "$2"; n=$((n+1)); done',
+    'sh',
+    inbox,
+    'd'.repeat(200),
+  ]);
+  await expect(tree.list(1000)).rejects.toMatchObject({ ...refused, what: 'nested too deep' });
+  await tree.remove('d'.repeat(200));
+});

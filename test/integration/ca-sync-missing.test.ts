@@ -1,0 +1,122 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createCaPair, type CaPair } from '../helpers/ca-pair.ts';
+
+let pair: CaPair;
+beforeEach(async () => {
+  pair = await createCaPair();
+});
+afterEach(() => pair[Symbol.asyncDispose]());
+
+const spare = (...parts: string[]): string => join(pair.root, 'spare', ...parts);
+const active = (...parts: string[]): string => join(pair.root, 'active', ...parts);
+const bytes = (path: string): Promise<string> => readFile(path, 'latin1');
+const signed = (name: string): string => `signed/${name}.pem`;
+
+describe('when something is missing', () => {
+  test('a receipt that comes late is taken at the next pass: only what changed since then travels', async () => {
+    await pair.sync();
+    pair.answers = false;
+    await pair.active.sign('a.lab');
+    expect(await pair.sync([signed('a.lab')])).toMatchObject({ why: 'published; the spare has not answered yet' });
+    pair.answers = true;
+    await pair.active.sign('b.lab');
+    await pair.sync([signed('b.lab')]);
+    expect(pair.drops.at(-1)?.kind).toBe('delta');
+    expect(pair.drops.at(-1)?.files.map(({ path }) => path)).toEqual([signed('b.lab'), 'inventory.txt', 'serial']);
+    expect(pair.activeSet.digest()).toBe(pair.spareSet.digest());
+  });
+
+  test('an active that forgot what it sent finds out by comparing, and sends nothing twice', async () => {
+    await pair.sync();
+    pair.answers = false;
+    await pair.active.sign('a.lab');
+    await pair.sync();
+    pair.restartActive();
+    const drops = pair.drops.length;
+    expect(await pair.sync()).toMatchObject({ kind: 'unchanged', why: 'as the spare has it; confirmed' });
+    expect(pair.drops.length).toBe(drops);
+    expect(pair.activeSet.digest()).toBe(pair.spareSet.digest());
+  });
+
+  test('a push that fails is made up for by the next pass, whatever that one was hinted at', async () => {
+    await pair.sync();
+    pair.fence = new Error('no longer passive');
+    await pair.active.sign('a.lab');
+    await expect(pair.sync([signed('a.lab')])).rejects.toThrow('no longer passive');
+    expect(await readdir(spare('signed'))).toEqual([]);
+    pair.fence = undefined;
+    await pair.active.sign('b.lab');
+    await pair.sync([signed('b.lab')]);
+    await pair.compare();
+    expect((await readdir(spare('signed'))).sort()).toEqual(['a.lab.pem', 'b.lab.pem']);
+  });
+
+  test('an excluded certificate does not travel, however it is named', async () => {
+    await pair.active.signMany(['excluded.lab', 'a.lab']);
+    await pair.sync();
+    await pair.active.sign('excluded.lab');
+    await pair.sync([active(signed('excluded.lab'))]);
+    expect(await readdir(spare('signed'))).toEqual(['a.lab.pem']);
+  });
+
+  test('a drop that brings a key is refused whole', async () => {
+    await pair.sync();
+    const before = await bytes(spare('ca_key.pem'));
+    await pair.active.sign('a.lab');
+    pair.tamper = (drop) => {
+      const [file, ...rest] = drop.manifest.files;
+      const files = file === undefined ? [] : [{ ...file, path: 'ca_key.pem' }, ...rest];
+      return Promise.resolve({ ...drop, manifest: { ...drop.manifest, files } });
+    };
+    await pair.sync();
+    expect(pair.verdicts.at(-1)).toMatchObject({ state: 'refused', why: 'ca_key.pem is no file of a CA that travels' });
+    expect(await bytes(spare('ca_key.pem'))).toBe(before);
+    expect(await readdir(spare('signed'))).toEqual([]);
+  });
+
+  test("without the CA key the spare's own revocations stay, and the active's wait in a hold", async () => {
+    const [a, b] = await pair.active.signMany(['a.lab', 'b.lab']);
+    await pair.sync();
+    await pair.spare.revoke('a.lab');
+    await rm(spare('ca_key.pem'));
+    await pair.active.revoke('b.lab');
+    expect((await pair.sync(['ca_crl.pem'])).kind).toBe('held');
+    expect(await pair.spareRevoked()).toEqual([a]);
+    expect(pair.holds.at(-1)).toMatchObject({
+      rule: 'crl-unmerged',
+      difference: ['Puppet CA: lab: not revoked here: 0x0004', 'Puppet CA: lab: revoked here only: 0x0003'],
+    });
+    expect(b).toBe(4n);
+  });
+
+  test('a spare without a CA takes nothing, and both sides wait for its adoption and say so', async () => {
+    await rm(spare('ca_crt.pem'));
+    const outcome = await pair.sync();
+    expect(outcome.kind).toBe('waiting');
+    expect(outcome.why).toMatch(/no CA was adopted here yet.*pe-failover adopt FINGERPRINT/);
+  });
+});
+
+test('lists of infrastructure nodes are united, and do not count for the agreement', async () => {
+  await pair.sync();
+  await writeFile(spare('infra_inventory.txt'), 'spare.lab\nactive.lab\n');
+  await writeFile(active('infra_inventory.txt'), 'active.lab\ncompiler.lab\n');
+  await pair.active.sign('a.lab');
+  await pair.sync();
+  expect(await bytes(spare('infra_inventory.txt'))).toBe('spare.lab\nactive.lab\ncompiler.lab\n');
+  expect((await pair.compare()).kind).toBe('unchanged');
+});
+
+test("released, the active's CRL replaces the one that could not be merged", async () => {
+  const [, b] = await pair.active.signMany(['a.lab', 'b.lab']);
+  await pair.sync();
+  await pair.spare.revoke('a.lab');
+  await rm(spare('ca_key.pem'));
+  await pair.active.revoke('b.lab');
+  await pair.sync(['ca_crl.pem']);
+  pair.release(pair.holds.at(-1)?.id ?? '');
+  await pair.compare();
+  expect(await pair.spareRevoked()).toEqual([b]);
+});

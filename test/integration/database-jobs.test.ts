@@ -1,0 +1,174 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { createDbDump } from '../../src/jobs/db-dump.ts';
+import type { Job } from '../../src/jobs/job.ts';
+import { createRestoreDbs } from '../../src/jobs/restore-dbs/index.ts';
+import type { RestoreDbsOptions } from '../../src/jobs/restore-dbs/tools.ts';
+import { systemClock } from '../../src/system/clock.ts';
+import { createJournal } from '../../src/system/journal.ts';
+import { digestsOfDatabase, host, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
+import { createWay, passContext, type Way } from '../helpers/database-way.ts';
+import { buildRbac } from '../helpers/pe-rbac.ts';
+import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
+
+let active: Cluster;
+let passive: Cluster;
+let spare: Awaited<ReturnType<typeof makeSpare>>;
+let home: string;
+let way: Way;
+let needs: string[];
+
+beforeAll(async () => {
+  [active, passive] = await Promise.all([startCluster(), startCluster()]);
+  await buildRbac(active, 'pe-rbac');
+  home = await mkdtemp(join(tmpdir(), 'pe-failover-jobs-'));
+});
+afterAll(async () => {
+  await Promise.all([active.stop(), passive.stop()]);
+  await rm(home, { recursive: true, force: true });
+});
+beforeEach(async ({ onTestFinished }) => {
+  await passive.sql('postgres', 'DROP DATABASE IF EXISTS "pe-rbac" WITH (FORCE)');
+  await buildRbac(passive, 'pe-rbac', { subjects: 10, tokens: 5 });
+  way = await createWay(home);
+  needs = [];
+  spare = await makeSpare(passive, 'pe-rbac');
+  onTestFinished(() => spare.stop());
+});
+
+const dump = (names: readonly string[] = ['pe-rbac']): Job =>
+  createDbDump({
+    postgres: active.admin,
+    delivery: way.delivery,
+    databases: names.map((name) => ({ name, volatile: rbacVolatile, needs })),
+    workDirectory: join(home, 'work'),
+  });
+
+const restore = (more: Partial<RestoreDbsOptions> = {}): Job =>
+  createRestoreDbs({
+    holds: { raise: async () => 'id', isReleased: async () => false, close: async () => undefined },
+    ...spare.tools,
+    restorer: passive.restorer,
+    host,
+    intake: way.intake,
+    databases: [{ name: 'pe-rbac', services: ['console', 'idle'], health: ['console', 'idle'], switch: 'schedule' }],
+    journalOf: (database) => createJournal(join(spare.places.home, `journal-${database}`)),
+    stateDirectory: spare.places.home,
+    withServicesLock: (work) => work(),
+    adopted: async () => true,
+    ...more,
+  });
+
+test('a dump is staged on arrival and live at the minute, and the same data afterwards only confirms', async () => {
+  const [dumping, restoring] = [dump(), restore()];
+  const pid = spare.consolePid();
+  expect(await dumping.run(passContext('start'))).toMatchObject({ kind: 'done' });
+  expect(await restoring.run(passContext('drop'))).toMatchObject({ kind: 'done' });
+  expect(way.verdicts.map(({ state }) => state)).toEqual(['staged']);
+  expect(spare.consolePid()).toBe(pid);
+  expect(await restoring.run(passContext('cron'))).toMatchObject({ kind: 'done' });
+  expect(way.verdicts.map(({ state }) => state)).toEqual(['staged', 'applied']);
+  expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(await digestsOfDatabase(active, 'pe-rbac'));
+  expect(spare.consolePid()).not.toBe(pid);
+
+  const after = spare.consolePid();
+  for (const cause of ['every', 'cron', 'start']) {
+    expect(await dumping.run(passContext(cause))).toMatchObject({ kind: 'unchanged' });
+  }
+  expect(way.pushed).toHaveLength(1);
+  expect(way.confirmed).toHaveLength(3);
+  expect(await restoring.run(passContext('cron'))).toMatchObject({ kind: 'unchanged' });
+  expect(spare.consolePid()).toBe(after);
+});
+
+test('a change by use alone is not shipped, until a day has passed, and then stops no service', async () => {
+  const [dumping, restoring] = [dump(), restore()];
+  await dumping.run(passContext('start'));
+  await restoring.run(passContext('cron'));
+  const pid = spare.consolePid();
+  await active.sql(
+    'pe-rbac',
+    `UPDATE subjects SET last_login = now(); DELETE FROM tokens WHERE id = (SELECT max(id) FROM tokens)`,
+  );
+  expect(await dumping.run(passContext('cron'))).toMatchObject({ kind: 'unchanged' });
+  expect(way.pushed).toHaveLength(1);
+  const tomorrow = { ...systemClock, now: () => new Date(Date.now() + 25 * 3600_000) };
+  expect(await dumping.run(passContext('every', tomorrow))).toMatchObject({ kind: 'done' });
+  expect(way.pushed).toHaveLength(2);
+  expect(await restoring.run(passContext('cron'))).toMatchObject({ kind: 'unchanged' });
+  expect(spare.consolePid()).toBe(pid);
+  expect(way.verdicts.at(-1)).toMatchObject({ state: 'staged' });
+});
+
+test('the first restore over other data waits for adopt', async () => {
+  await dump().run(passContext('start'));
+  const before = await digestsOfDatabase(passive, 'pe-rbac');
+  const outcome = await restore({ adopted: async () => false }).run(passContext('cron'));
+  expect(outcome).toMatchObject({ kind: 'held', why: expect.stringContaining('adopt') as string });
+  expect(way.verdicts.at(-1)).toMatchObject({ state: 'held' });
+  expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(before);
+});
+
+test('waits for the key file that the database needs, and puts it in its place with the switch', async () => {
+  const keys = join(home, 'keys.json');
+  await writeFile(keys, 'new key');
+  needs = [keys];
+  await dump().run(passContext('start'));
+  const restoring = restore();
+  expect(await restoring.run(passContext('cron'))).toMatchObject({
+    kind: 'waiting',
+    why: expect.stringContaining('keys.json') as string,
+  });
+  const [live, waiting] = ['root', 'waiting'].map((place) => join(spare.places.home, place, keys)) as [string, string];
+  await mkdir(join(waiting, '..'), { recursive: true });
+  await writeFile(waiting, 'new key');
+  expect(await restoring.run(passContext('cron'))).toMatchObject({ kind: 'done' });
+  expect(await readFile(live, 'utf8')).toBe('new key');
+});
+
+test('a content that made services unhealthy is quarantined: told once, and not tried again', async () => {
+  await active.sql('pe-rbac', `INSERT INTO roles (display_name) VALUES ('poison')`);
+  const [dumping, restoring] = [dump(), restore()];
+  try {
+    const before = await digestsOfDatabase(passive, 'pe-rbac');
+    await dumping.run(passContext('start'));
+    await expect(restoring.run(passContext('cron'))).rejects.toThrow('switched back');
+    expect(way.verdicts.at(-1)).toMatchObject({ state: 'failed' });
+    expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(before);
+    const pid = spare.consolePid();
+    expect(pid).toBeDefined();
+    await way.delivery.deliver(
+      { ...(way.pushed[0] ?? neverGoods), evenIfUnchanged: true, pack: async () => [] },
+      passContext('x'),
+    );
+    expect(await restoring.run(passContext('cron'))).toMatchObject({ kind: 'unchanged' });
+    expect(way.verdicts.at(-1)).toMatchObject({
+      state: 'failed',
+      why: expect.stringContaining('quarantined') as string,
+    });
+    expect(spare.consolePid()).toBe(pid);
+  } finally {
+    await active.sql('pe-rbac', `DELETE FROM roles WHERE display_name = 'poison'`);
+  }
+});
+const neverGoods = { stream: '', digest: '', kind: 'whole', pack: async () => [] } as const;
+
+test('what only a promotion may bring live is staged, and live at promotion', async () => {
+  await dump().run(passContext('start'));
+  const restoring = restore({
+    databases: [{ name: 'pe-rbac', services: ['console'], health: ['console'], switch: 'promotion' }],
+  });
+  expect(await restoring.run(passContext('cron'))).toMatchObject({
+    kind: 'unchanged',
+    why: expect.stringContaining('promotion') as string,
+  });
+  expect(await restoring.run(passContext('promotion'))).toMatchObject({ kind: 'done' });
+  expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(await digestsOfDatabase(active, 'pe-rbac'));
+});
+
+test('a database that fails does not stop the others', async () => {
+  await expect(dump(['no-such', 'pe-rbac']).run(passContext('start'))).rejects.toThrow('no such database');
+  expect(way.pushed.map(({ stream }) => stream)).toEqual(['db-dump.pe-rbac']);
+});

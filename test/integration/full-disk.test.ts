@@ -1,0 +1,137 @@
+import { execFileSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { toFailure } from '../../src/errors.ts';
+import type { Job } from '../../src/jobs/job.ts';
+import { temporaryPattern } from '../../src/system/files.ts';
+import { syncFilesOf, updatePassiveFilesOf } from '../helpers/files-pair.ts';
+import { startPair, type TestMaster, type TestPair } from '../helpers/pair.ts';
+import { snapshot } from '../helpers/trees.ts';
+
+/** Puts a small disk under what is in a directory, until disposed of. Undefined where that is not allowed. */
+function mountSmall(directory: string, megabytes: number): Disposable | undefined {
+  if (userInfo().uid !== 0) return undefined;
+  mkdirSync(directory, { recursive: true });
+  const aside = mkdtempSync(join(tmpdir(), 'full-disk-'));
+  cpSync(directory, aside, { recursive: true });
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=0700`, 'tmpfs', directory], {
+      stdio: 'ignore',
+    });
+    cpSync(aside, directory, { recursive: true });
+    return { [Symbol.dispose]: () => execFileSync('umount', ['-l', directory]) };
+  } catch {
+    return undefined;
+  } finally {
+    rmSync(aside, { recursive: true });
+  }
+}
+
+/** Takes every byte that is left; the returned function gives them back. */
+function fill(directory: string): () => void {
+  const path = join(directory, 'filler');
+  for (const size of [1024 * 1024, 4096]) {
+    try {
+      for (;;) writeFileSync(path, Buffer.alloc(size), { flag: 'a' });
+    } catch {
+      continue; // full, for blocks of this size
+    }
+  }
+  return () => rmSync(path);
+}
+
+const secrets = (master: TestMaster): string => join(master.root, 'etc/puppetlabs/secrets');
+
+interface Bench {
+  readonly pair: TestPair;
+  readonly sync: Job;
+  readonly update: Job;
+  /** A pass of the active, and of the spare whenever something lies in its inbox. */
+  pass(apply?: () => Promise<unknown>): Promise<unknown>;
+}
+
+function openBench(pair: TestPair): Bench {
+  const { a, b } = pair;
+  const [sync, update] = [syncFilesOf(a, pair.sender().delivery), updatePassiveFilesOf(b, pair.spare)];
+  const ready = join(b.paths.inbox, 'sync-files/ready');
+  const pass: Bench['pass'] = async (apply = () => update.run(pair.context(b))) => {
+    let sending = true;
+    const sent = sync.run(pair.context(a)).finally(() => (sending = false));
+    sent.catch(() => undefined); // awaited below
+    while (sending) {
+      if (readdirSync(ready).some((name) => name.includes('-'))) await apply();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return await sent;
+  };
+  return { pair, sync, update, pass };
+}
+
+function write(pair: TestPair, text: string): void {
+  mkdirSync(secrets(pair.a), { recursive: true });
+  writeFileSync(join(secrets(pair.a), 'small'), text);
+  writeFileSync(join(secrets(pair.a), 'large'), text.repeat(500_000));
+}
+
+const noRoot = 'only root may mount a small disk to fill';
+
+it("the inbox's disk runs full during a push: one failure with its hint, and the next push passes", async (context) => {
+  await using pair = await startPair();
+  const home = join(pair.b.paths.inbox, 'sync-files');
+  using disk = mountSmall(home, 8);
+  if (disk === undefined) context.skip(noRoot);
+  const { pass } = openBench(pair);
+  write(pair, 'a');
+  await pass();
+  const before = snapshot(secrets(pair.b));
+  write(pair, 'b');
+  const free = fill(home);
+  const failed: unknown = await pass().catch((error: unknown) => error);
+  expect(failed).toMatchObject({ class: 'dependency', message: expect.stringMatching(/disk.* full/) as string });
+  expect(snapshot(secrets(pair.b))).toEqual(before);
+  free();
+  await expect(pass()).resolves.toMatchObject({ kind: 'done' });
+  expect(snapshot(secrets(pair.b))).toEqual(snapshot(secrets(pair.a)));
+});
+
+it.for([
+  ['that the spare keeps its data on, before it takes over a drop', (b: TestMaster) => b.paths.data, 16],
+  ['that the files live on, while they are placed', secrets, 4],
+  ['of the journal alone', (b: TestMaster) => b.paths.journal, 1],
+] as const)(
+  'a full disk %s: one failure with its hint, the old files stay, and it is done when there is room',
+  async ([, where, size], context) => {
+    await using pair = await startPair();
+    const { b } = pair;
+    using disk = mountSmall(where(b), size);
+    if (disk === undefined) context.skip(noRoot);
+    const { pass, update } = openBench(pair);
+    write(pair, 'a');
+    await pass();
+    const before = snapshot(secrets(b));
+    write(pair, 'b');
+    let failures = 0;
+    await pass(async () => {
+      if (failures > 0) return void (await update.run(pair.context(b)));
+      const free = fill(where(b));
+      const error: unknown = await update.run(pair.context(b)).catch((thrown: unknown) => thrown);
+      expect(toFailure(error)).toMatchObject({
+        class: 'dependency',
+        what: 'disk is full',
+        hint: expect.stringContaining('df -h') as string,
+      });
+      failures += 1;
+      const now = snapshot(secrets(b));
+      delete now['filler'];
+      expect(now).toEqual(before);
+      expect(readdirSync(secrets(b)).filter((name) => temporaryPattern.test(name))).toEqual([]);
+      free();
+      await update.run(pair.context(b));
+    });
+    expect(failures).toBe(1);
+    expect(snapshot(secrets(b))).toEqual(snapshot(secrets(pair.a)));
+    expect(existsSync(join(b.paths.journal, 'update-passive-files.jsonl'))).toBe(false);
+  },
+);

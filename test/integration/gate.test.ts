@@ -1,0 +1,323 @@
+import { randomBytes } from 'node:crypto';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
+import { createPeer, type DropToPush, type Peer } from '../../src/drops/peer.ts';
+import { formatEpoch, type Epoch } from '../../src/rules/epoch.ts';
+import { rivalName, type Gate } from '../../src/rules/gate.ts';
+import { serverArguments } from '../../src/rules/push-options.ts';
+import { exec, startChild } from '../../src/system/exec.ts';
+import { createRsyncPush } from '../../src/system/rsync.ts';
+import { createSshSession, type SshSession } from '../../src/system/ssh.ts';
+import { factHash, program, startPair, type TestPair } from '../helpers/pair.ts';
+import { processesWhere, snapshot, until } from '../helpers/trees.ts';
+
+let pair: TestPair;
+const own: Epoch = { number: 5, id: 'a'.repeat(16) };
+const counter = join(import.meta.dirname, '../helpers/count-sent.ts');
+const { signal } = new AbortController();
+const nonce = 'ab'.repeat(16);
+const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
+
+beforeAll(async () => {
+  pair = await startPair();
+});
+afterAll(() => pair[Symbol.asyncDispose]());
+
+const home = (): string => join(pair.b.paths.inbox, 'sync-files');
+const ready = (epoch: Epoch, sequence: number): string => join(home(), 'ready', `${formatEpoch(epoch)}-${sequence}`);
+const setGate = (words: Partial<Gate> = {}): Promise<void> =>
+  pair.spare.gate.write({ role: 'passive', epoch: own, peer: pair.a.certname, fact: factHash(pair.b), ...words });
+
+beforeEach(() => setGate());
+afterEach(() => {
+  for (const name of ['staging', 'staging.digest', 'basis', 'ready'])
+    rmSync(join(home(), name), { recursive: true, force: true });
+  mkdirSync(join(home(), 'ready'), { mode: 0o700 });
+});
+
+/** What whoever has stolen the key file tells ssh. */
+const stolen = (): string[] => [
+  ...['-F', '/dev/null', '-i', pair.a.paths.keys.transfer, '-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes'],
+  ...['-o', `UserKnownHostsFile=${pair.a.paths.keys.knownHosts}`, '-o', 'HostKeyAlias=127.0.0.1'],
+];
+const user = userInfo().username;
+const everyCode = Array.from({ length: 255 }, (_, n) => n + 1);
+const run = (file: string, args: readonly string[], input?: string) =>
+  exec({ file, args, timeoutMs: 30_000, accept: everyCode, signal, ...(input === undefined ? {} : { input }) });
+const ssh = (options: readonly string[], words: readonly string[], input?: string) =>
+  run('ssh', [...stolen(), '-p', String(pair.sshd.port), '-l', user, ...options, '127.0.0.1', ...words], input);
+const rsync = (...args: string[]) =>
+  run('rsync', ['-e', ['ssh', ...stolen(), '-p', pair.sshd.port, '-l', user].join(' '), ...args]);
+
+const push = (epoch: Epoch, sequence: number, stream = 'sync-files'): string =>
+  `push ${stream} ${formatEpoch(epoch)} ${sequence} ${digest('0')} ${nonce}`;
+const server = serverArguments({ letters: 'iLsfxCIvu', bulk: false }).join(' ');
+
+describe('a thief of the transfer key', () => {
+  const asked: [string, () => Promise<{ exitCode: number; stdout: string; stderr: string }>][] = [
+    ['a shell', () => ssh([], [])],
+    ['a shell with a terminal', () => ssh(['-tt'], [])],
+    ['a command', () => ssh([], ['id'])],
+    ['a file', () => ssh([], ['cat', '/etc/passwd'])],
+    ['a command behind a verb', () => ssh([], [`hello ${nonce}; id`])],
+    ['a command in a verb', () => ssh([], [`hello $(id)`])],
+    ['a command on a second line', () => ssh([], [`hello ${nonce}\nid`])],
+    ['an option of the gate', () => ssh([], [`hello ${nonce} --root /`])],
+    [
+      'scp to here',
+      () =>
+        run('scp', [
+          '-O',
+          ...stolen(),
+          '-P',
+          String(pair.sshd.port),
+          '/etc/passwd',
+          `${user}@127.0.0.1:/tmp/pe-failover-thief`,
+        ]),
+    ],
+    ['scp from here', () => ssh([], ['scp -f /etc/passwd'])],
+    ['sftp', () => ssh(['-s'], ['sftp'])],
+    ['the reserved verb', () => ssh([], [`export sync-certs ${nonce}`])],
+    ['rsync from here', () => rsync('127.0.0.1:/etc/passwd', join(pair.a.root, 'loot'))],
+    [
+      'rsync from here under a verb',
+      () => rsync(`--rsync-path=${push(own, 1)}`, '127.0.0.1:/etc/passwd', join(pair.a.root, 'loot')),
+    ],
+    [
+      'rsync --sender with the right options',
+      () => ssh([], [`${push(own, 1)} ${server.replace('--server', '--server --sender')}`]),
+    ],
+    ['rsync with other options', () => rsync('-a', `--rsync-path=${push(own, 1)}`, '/etc/hostname', '127.0.0.1:.')],
+    [
+      'rsync to another directory',
+      () => rsync('-r', `--rsync-path=${push(own, 1)}`, '/etc/hostname', '127.0.0.1:/tmp/pe-failover-thief'),
+    ],
+    ['rsync upwards', () => ssh([], [`${push(own, 1)} ${server.replace(/\.$/, '../../..')}`])],
+    ['a stream upwards', () => ssh([], [`${push(own, 1, '../../etc')} ${server}`])],
+    ['a stream that nobody sends', () => ssh([], [`${push(own, 1, 'db-dump.other')} ${server}`])],
+    ['receipts of a file', () => ssh([], [`receipts ../../etc/passwd 0 ${nonce}`])],
+    [
+      'to confirm a stream that is a path',
+      () => ssh([], [`confirm ${nonce}`], JSON.stringify({ body: '{"stream":"../.."}', signature: '' })),
+    ],
+    ['to confirm what is no JSON', () => ssh([], [`confirm ${nonce}`], '{"body":"x","signature":""}')],
+    ['to leave a message without end', () => ssh([], [`message ${nonce}`], 'x'.repeat(70_000))],
+    ['a connection from here', () => ssh(['-W', `127.0.0.1:${pair.sshd.port}`], [])],
+    ['a port here', () => ssh(['-N', '-R', '0:127.0.0.1:22', '-o', 'ExitOnForwardFailure=yes'], [])],
+  ];
+
+  it.each(asked)('who wants %s gets nothing, and the inbox stays as it was', async (_, ask) => {
+    const before = snapshot(pair.b.paths.inbox);
+    const { exitCode, stdout, stderr } = await ask();
+    expect(exitCode, stderr).not.toBe(0);
+    expect(`${stdout}${stderr}`).not.toMatch(/root:|uid=|"class":"bug"/);
+    expect(snapshot(pair.b.paths.inbox)).toEqual(before);
+    for (const path of ['/tmp/pe-failover-thief', join(pair.a.root, 'loot')]) expect(existsSync(path)).toBe(false);
+  });
+
+  it('who opens a message and says nothing is sent away', { timeout: 30_000 }, async () => {
+    const silent = startChild({
+      file: 'ssh',
+      args: [...stolen(), '-p', String(pair.sshd.port), '-l', user, '127.0.0.1', `message ${nonce}`],
+    });
+    let said = '';
+    silent.stdout?.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
+    await expect(silent.ended).resolves.toBe('ended with exit code 75');
+    expect(said).toContain('too long, or too slow');
+  });
+
+  it('learns by hello what root signed for it, and nothing else', async () => {
+    const { exitCode, stdout } = await ssh([], [`hello ${nonce}`]);
+    expect(exitCode).toBe(0);
+    expect(Object.keys(JSON.parse(stdout) as object).sort()).toEqual(['clock', 'gate', 'hello', 'nonce', 'ok']);
+  });
+});
+
+describe('a push', () => {
+  let sessions: SshSession[] = [];
+  afterEach(async () => {
+    for (const session of sessions) await session.close();
+    sessions = [];
+  });
+
+  /** The active's own side of the way, with a connection of its own. `counted`: what it sends, in bytes, goes there. */
+  function peer(options: { bandwidthLimit?: number; counted?: string } = {}): Peer {
+    const target = {
+      ...{
+        host: '127.0.0.1',
+        port: pair.sshd.port,
+        user,
+        identity: pair.a.paths.keys.transfer,
+        connectTimeoutSeconds: 3,
+      },
+      ...{ knownHosts: pair.a.paths.keys.knownHosts, hostKeyAlias: '127.0.0.1' },
+    };
+    const session = createSshSession(exec, target, join(pair.a.paths.run, `ssh-${sessions.length}`));
+    sessions.push(session);
+    const { counted } = options;
+    const hot: SshSession = {
+      ...session,
+      get remoteShell() {
+        return counted === undefined
+          ? session.remoteShell
+          : `${process.execPath} ${counter} ${counted} ${session.remoteShell}`;
+      },
+    };
+    const known = (): Promise<typeof pair.b.pairing> => Promise.resolve(pair.b.pairing);
+    return createPeer({
+      hot,
+      bulk: hot,
+      rsync: createRsyncPush(exec),
+      host: '127.0.0.1',
+      bandwidthLimit: options.bandwidthLimit ?? 0,
+      known,
+    });
+  }
+
+  function drop(epoch: Epoch, sequence: number, files: Record<string, Uint8Array | string> = {}): DropToPush {
+    const directory = join(pair.a.paths.outbox, 'test', `${formatEpoch(epoch)}-${sequence}`);
+    mkdirSync(directory, { recursive: true });
+    for (const [name, content] of Object.entries({ 'manifest.json': '{}', ...files }))
+      writeFileSync(join(directory, name), content);
+    return { stream: 'sync-files', epoch, sequence, digest: digest('0'), directory };
+  }
+  const send = (by: Peer, what: DropToPush): Promise<unknown> =>
+    by.push(what, { bulk: false, timeoutMs: 60_000, signal });
+  const bySsh = (epoch: Epoch) => ssh([], [`${push(epoch, 1)} ${server}`]);
+
+  it.each([
+    [
+      'of a lower epoch',
+      { number: 4, id: 'b'.repeat(16) },
+      {},
+      'latched',
+      77,
+      'your epoch is 4.bbbbbbbbbbbbbbbb, mine is 5.aaaaaaaaaaaaaaaa',
+    ],
+    ['of a conflicting epoch', { number: 5, id: 'b'.repeat(16) }, {}, 'latched', 77, 'without knowing of each other'],
+    ['to an active', own, { role: 'active' as const }, 'refused', 75, 'masterb.test is active itself'],
+    ['to a suspended one', own, { role: 'suspended' as const }, 'refused', 75, 'is suspended'],
+    ['to a closed gate', own, { closed: 'promoting' }, 'refused', 75, 'masterb.test is closed: promoting'],
+    [
+      'to the spare of another',
+      own,
+      { peer: 'other.test' },
+      'refused',
+      75,
+      'takes drops from other.test, not from mastera.test',
+    ],
+  ])(
+    '%s is refused in a sentence, with its class, before a byte is taken',
+    async (_, epoch, gate, errorClass, code, sentence) => {
+      await setGate(gate);
+      const before = snapshot(pair.b.paths.inbox);
+      await expect(send(peer(), drop(epoch, 1))).rejects.toMatchObject({
+        class: errorClass,
+        message: expect.stringContaining(sentence) as string,
+      });
+      await expect(bySsh(epoch)).resolves.toMatchObject({
+        exitCode: code,
+        stderr: expect.stringContaining(sentence) as string,
+      });
+      // An active that was refused by an active is noted, once, for the agent to raise the alarm.
+      const told = 'role' in gate && gate.role === 'active' ? { [rivalName]: expect.any(String) as string } : {};
+      expect(snapshot(pair.b.paths.inbox)).toEqual({ ...before, ...told });
+    },
+  );
+
+  it('just after the fact was edited is refused, whatever the gate says', async () => {
+    const fact = readFileSync(pair.b.paths.fact);
+    appendFileSync(pair.b.paths.fact, '\n');
+    await expect(send(peer(), drop(own, 1))).rejects.toMatchObject({
+      class: 'refused',
+      message: expect.stringContaining('was just edited') as string,
+    });
+    writeFileSync(pair.b.paths.fact, fact);
+  });
+
+  it('with the key of another peer is refused by the name of that key', async () => {
+    const keys = createAuthorizedKeys({
+      path: pair.b.paths.authorizedKeys,
+      program,
+      root: pair.b.root,
+      ownership: { mode: 0o640 },
+    });
+    await keys.write({ ...pair.a.pairing, certname: 'mallory.test' }, 'drops');
+    await expect(send(peer(), drop(own, 1))).rejects.toThrow('not from mallory.test');
+    await keys.write(pair.a.pairing, 'drops');
+  });
+
+  it('under a gate that closes while it runs publishes nothing', async () => {
+    const files = { big: randomBytes(8 * 1024 * 1024) };
+    const sending = send(peer({ bandwidthLimit: 8_000 }), drop(own, 2, files));
+    sending.catch(() => undefined); // awaited below
+    const refused = () =>
+      expect(sending).rejects.toMatchObject({
+        class: 'refused',
+        message: expect.stringContaining('closed: promoting') as string,
+      });
+    await until('staging to fill', () => existsSync(join(home(), 'staging/big')));
+    await setGate({ closed: 'promoting' });
+    await refused();
+    expect(existsSync(ready(own, 2))).toBe(false);
+  });
+
+  it('of which nothing can be read is refused in words, not in a broken protocol', async () => {
+    await expect(send(peer(), { ...drop(own, 1), stream: 'other' })).rejects.toThrow('unknown stream');
+  });
+
+  it('of a higher epoch lies in the inbox for root to judge', async () => {
+    const higher = { number: 6, id: 'c'.repeat(16) };
+    await send(peer(), drop(higher, 1, { file: 'content' }));
+    expect(readFileSync(join(ready(higher, 1), 'file'), 'utf8')).toBe('content');
+    expect(existsSync(join(home(), 'staging'))).toBe(false);
+  });
+
+  it('that is newer ends an older one that is stuck, and not the other way round', async () => {
+    const stuck = startChild({
+      file: 'ssh',
+      args: [...stolen(), '-p', String(pair.sshd.port), '-l', user, '127.0.0.1', `${push(own, 7)} ${server}`],
+    });
+    const inStaging = (): number[] => processesWhere(({ cwd }) => cwd === join(home(), 'staging'));
+    await until('its rsync', () => inStaging().length > 0);
+    for (const pid of inStaging()) process.kill(pid, 'SIGSTOP');
+    await expect(send(peer(), drop(own, 6))).rejects.toMatchObject({
+      class: 'refused',
+      message: expect.stringContaining('busy') as string,
+    });
+    expect(inStaging()).toHaveLength(1);
+    await send(peer(), drop(own, 8, { file: 'newer' }));
+    expect(readFileSync(join(ready(own, 8), 'file'), 'utf8')).toBe('newer');
+    expect(existsSync(ready(own, 7))).toBe(false);
+    await expect(stuck.ended).resolves.not.toBe('ended with exit code 0');
+  });
+
+  const megabyte = 1024 * 1024;
+  it.each([
+    [
+      "the sender's rsync",
+      () => processesWhere(({ command }) => command.startsWith('rsync ') && command.includes(pair.a.paths.outbox)),
+    ],
+    ["the spare's rsync", () => processesWhere(({ cwd }) => cwd === join(home(), 'staging'))],
+    [
+      'the ssh master',
+      () => processesWhere(({ command }) => command.includes(' -M -N ') && command.includes(pair.a.paths.run)),
+    ],
+  ])('cut by kill -9 of %s in the middle of a big file goes on where it was', { timeout: 60_000 }, async (_, find) => {
+    const big = randomBytes(32 * megabyte);
+    const what = drop(own, 3, { big });
+    const cut = send(peer({ bandwidthLimit: 24_000 }), what);
+    cut.catch(() => undefined); // awaited below
+    const staged = join(home(), 'staging/big');
+    await until('half of it to be there', () => existsSync(staged) && statSync(staged).size > 16 * megabyte);
+    for (const pid of find()) process.kill(pid, 'SIGKILL');
+    await expect(cut).rejects.toMatchObject({ class: 'unreachable' });
+    const counted = join(pair.a.root, `sent-${Math.random()}`);
+    await send(peer({ counted }), what);
+    expect(Number(readFileSync(counted, 'utf8'))).toBeLessThan(17 * megabyte);
+    expect(readFileSync(join(ready(own, 3), 'big')).equals(big)).toBe(true);
+  });
+});

@@ -1,0 +1,150 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createAgentPair, type AgentMaster, type AgentPair } from '../helpers/agents.ts';
+
+let pair: AgentPair;
+beforeEach(async () => {
+  pair = await createAgentPair();
+});
+afterEach(() => pair[Symbol.asyncDispose]());
+
+const secret = ({ root }: AgentMaster): string => join(root, 'etc/puppetlabs/secrets/key');
+const completed = /sync_files\.sh ---> \[SUCCESS\] Completed sync of files/;
+const placed = /update_passive_files\.sh ---> \[SUCCESS\] Completed update of files/;
+
+async function startBoth(): Promise<void> {
+  const { a, b } = pair;
+  writeFileSync(secret(a), 'first');
+  b.start();
+  a.start();
+  await b.says(placed);
+  await a.says(completed);
+}
+
+const report = (master: AgentMaster): { role: string; epoch: string; verdict: { code: number } } =>
+  JSON.parse(master.command('status', '--json').output) as never;
+
+describe('the fact', () => {
+  it('turns the roles round by itself, both ways, and what the new active writes arrives', async () => {
+    const { a, b } = pair;
+    await startBoth();
+    a.setFacts({ pe_failover_mode: 'passive' });
+    await a.says(/this active is demoted/);
+    b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
+    await b.says(/Promoted: epoch 2\./);
+    writeFileSync(secret(b), 'second');
+    await a.says(placed);
+    expect(readFileSync(secret(a), 'utf8')).toBe('second');
+
+    b.setFacts({ pe_failover_mode: 'passive' });
+    await b.says(/this active is demoted/);
+    a.setFacts({ pe_failover_mode: 'active' });
+    await a.says(/Promoted: epoch 3\./);
+    writeFileSync(secret(a), 'third');
+    await b.says(placed);
+    expect(readFileSync(secret(b), 'utf8')).toBe('third');
+  });
+
+  it('of a spare promotes it while its old active goes on: that one is refused, told why, and sends nothing more', async () => {
+    const { a, b } = pair;
+    await startBoth();
+    b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
+    await b.says(/Promoted: epoch 2\./);
+    expect(b.log.join('\n')).not.toContain('was not heard'); // the old active answers who it is
+    writeFileSync(secret(a), 'too late');
+    const refusal = await a.says(/\[FAILURE\].*epoch/);
+    expect(refusal).toMatch(/epoch is 1\./);
+    expect(refusal).toMatch(/pe_failover_mode: passive/);
+    expect(readFileSync(secret(b), 'utf8')).toBe('first');
+
+    await a.stop();
+    a.start();
+    await a.says(/\[FAILURE\].*overtaken/);
+    expect(readFileSync(secret(b), 'utf8')).toBe('first');
+  });
+
+  it.each([
+    ['missing', undefined],
+    ['not YAML', 'pe_failover_mode: [active'],
+    ['of an unknown mode', 'pe_failover_mode: standby\n'],
+  ])('that is %s suspends all jobs, says what to write, and is obeyed again once it is mended', async (_, text) => {
+    const { a } = pair;
+    await startBoth();
+    const good = readFileSync(a.fact, 'utf8');
+    if (text === undefined) (await import('node:fs')).rmSync(a.fact);
+    else writeFileSync(a.fact, text);
+    expect(await a.says(/All jobs are suspended/)).toContain('pe_failover_mode');
+    expect(report(a)).toMatchObject({ role: 'suspended', verdict: { code: 2 } });
+    writeFileSync(secret(a), 'while suspended');
+    writeFileSync(a.fact, good);
+    await a.says(completed);
+    expect(readFileSync(secret(pair.b), 'utf8')).toBe('while suspended');
+  });
+
+  it('with an edit that changes no role closes nothing for long', async () => {
+    const { a, b } = pair;
+    await startBoth();
+    writeFileSync(b.fact, `${readFileSync(b.fact, 'utf8')}# a comment\n`);
+    writeFileSync(secret(a), 'after the comment');
+    await b.says(placed);
+    expect(readFileSync(secret(b), 'utf8')).toBe('after the comment');
+    expect(b.log.filter((line) => line.includes('promoted'))).toEqual([]);
+  });
+
+  it('edited while the agent was down is obeyed when it starts', async () => {
+    const { b } = pair;
+    await startBoth();
+    await b.stop();
+    b.setFacts({ pe_failover_mode: 'active' });
+    b.start();
+    await b.says(/Promoted: epoch 2\./);
+    expect(report(b)).toMatchObject({ role: 'active' });
+  });
+});
+
+describe('a promotion', () => {
+  it('of a spare that never got anything is held until it is permitted', async () => {
+    const { b } = pair;
+    b.start();
+    await b.says(/The agent of masterb.test runs/);
+    b.setFacts({ pe_failover_mode: 'active' });
+    expect(await b.says(/All jobs are suspended/)).toContain('promote --force-stale');
+    expect(b.command('promote', '--force-stale').code).toBe(0);
+    await b.says(/Promoted: epoch 1\./);
+  });
+});
+
+describe('what is left behind', () => {
+  it('after an orderly end: no control socket, no ssh socket', async () => {
+    const { a, b } = pair;
+    await startBoth();
+    await Promise.all([a.stop(), b.stop()]);
+    const { pathsBelow } = await import('../helpers/pair.ts');
+    for (const { root } of [a, b]) {
+      const { run } = pathsBelow(root);
+      for (const name of ['control.sock', 'ssh-hot', 'ssh-bulk']) expect(existsSync(join(run, name))).toBe(false);
+    }
+  });
+});
+
+describe('two actives that see each other', () => {
+  it('both raise FAILURE, name both epochs, and neither writes to the other', async () => {
+    const { a, b } = pair;
+    await startBoth();
+    await a.stop();
+    b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
+    await b.says(/Promoted: epoch 2\./);
+    // A promotes itself without having heard of it: its spare is named by an address where nobody answers.
+    a.setFacts({ pe_failover_mode: 'passive' });
+    a.start();
+    await a.says(/this active is demoted/);
+    a.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.2' });
+    await a.says(/Promoted: epoch 2\./);
+    a.setFacts({ pe_failover_passive_master: '127.0.0.1' });
+    const failure = /\[FAILURE\].*epoch is 2\..*in epoch 2\./;
+    await a.says(failure);
+    await b.says(failure, 45_000);
+    expect(readFileSync(secret(b), 'utf8')).toBe('first');
+  });
+});

@@ -1,0 +1,48 @@
+import { describe, expect, it } from 'vitest';
+import { judgeStatus, type ComponentStatus, type Situation } from '../../src/rules/verdict.ts';
+
+const component = (extra: Partial<ComponentStatus> = {}): ComponentStatus => ({
+  stream: 'sync-certs',
+  ageSeconds: 5,
+  limitSeconds: 900,
+  state: 'applied',
+  why: 'applied in 2 changes',
+  ...extra,
+});
+const situation = (extra: Partial<Situation> = {}): Situation => ({
+  role: 'passive',
+  roleWhy: '',
+  agentRuns: true,
+  components: [component()],
+  openHolds: 0,
+  hasSpare: true,
+  ...extra,
+});
+
+describe('the verdict of status', () => {
+  it.each([
+    ['all is well', {}, 0, 'OK: passive; both masters agreed on everything within 5 s'],
+    ['nothing is installed', { role: 'not installed' }, 3, 'Type: pe-failover install'],
+    ['the fact is broken', { role: 'suspended', roleWhy: 'no mode' }, 2, 'no mode'],
+    ['the agent is dead', { agentRuns: false }, 2, 'systemctl start pe-failover'],
+    [
+      'a component was confirmed too long ago',
+      { components: [component({ ageSeconds: 901 })] },
+      2,
+      'the limit is 15 min',
+    ],
+    [
+      'a component never came',
+      { components: [component({ ageSeconds: undefined as never })] },
+      2,
+      'nothing was ever confirmed',
+    ],
+    ['a drop failed', { components: [component({ state: 'failed', why: 'torn' })] }, 2, 'sync-certs: torn'],
+    ['changes are held', { openHolds: 2 }, 1, 'pe-failover holds'],
+    ['an active has no spare', { role: 'active', hasSpare: false }, 1, 'pe_failover_passive_master'],
+  ] as const)('when %s', (_, extra, code, text) => {
+    const verdict = judgeStatus(situation(extra));
+    expect(verdict.code).toBe(code);
+    expect(verdict.text).toContain(text);
+  });
+});
