@@ -38,7 +38,16 @@ function hear() {
   const until = async (met: () => boolean): Promise<void> => {
     while (!met()) await new Promise<void>((resolve) => (wake = resolve));
   };
-  return { names, lost, failures, listener, until };
+  // A watch may be opened once more after it was on again, and says so: what is written in between is the compare's.
+  const untilTold = async (name: string): Promise<void> => {
+    for (;;) {
+      const before = lost.length;
+      await writeFile(name, 'x');
+      await until(() => names.has(name) || lost.length > before);
+      if (names.has(name)) return;
+    }
+  };
+  return { names, lost, failures, listener, until, untilTold };
 }
 
 async function on(watching: Watching): Promise<void> {
@@ -74,8 +83,7 @@ describe('a watched directory', () => {
       else await rename(parent, `${parent}.old`);
       await mkdir(signed, { recursive: true });
       await heard.until(() => heard.lost.some((why) => why.includes('anew')));
-      await writeFile(join(signed, 'b.pem'), 'x');
-      await heard.until(() => heard.names.has(join(signed, 'b.pem')));
+      await heard.untilTold(join(signed, 'b.pem'));
       expect(heard.failures).toEqual([]);
     },
   );
@@ -92,8 +100,7 @@ describe('a watched directory', () => {
     await symlink('two', join(top, 'new'));
     await rename(join(top, 'new'), link);
     await heard.until(() => heard.lost.length > 0);
-    await writeFile(join(top, 'two', 'ca_crl.pem'), '1');
-    await heard.until(() => heard.names.has(join(link, 'ca_crl.pem')));
+    await heard.untilTold(join(link, 'ca_crl.pem'));
   });
 
   it('that does not exist yet is watched as soon as it does', async () => {
@@ -101,9 +108,8 @@ describe('a watched directory', () => {
     const heard = hear();
     await on(watchDirectory(later, heard.listener, { pollMs: 50 }));
     await mkdir(later);
-    await heard.until(() => heard.lost.length === 1);
-    await writeFile(join(later, 'x'), '');
-    await heard.until(() => heard.names.has(join(later, 'x')));
+    await heard.until(() => heard.lost.length > 0);
+    await heard.untilTold(join(later, 'x'));
   });
 
   it('in which 20,000 files were renamed while the loop was blocked says "lost"', async () => {
@@ -189,8 +195,6 @@ describe('a watched tree', () => {
     await rm(tree, { recursive: true });
     await mkdir(tree);
     await heard.until(() => heard.lost.length > 0);
-    await new Promise((resolve) => setTimeout(resolve, 120)); // two more looks: it must have settled
-    await writeFile(join(tree, 'x'), '');
-    await heard.until(() => heard.names.has(join(tree, 'x')));
+    await heard.untilTold(join(tree, 'x'));
   });
 });
