@@ -59,19 +59,18 @@ export const adoptionPointOfNoReturn = 'retire';
 /** The first copy on the spare: built beside, then renamed into place while puppetserver does not run. */
 export function adoptionSteps(adoption: Adoption): Step[] {
   const { cadir } = adoption;
-  const beside = `${cadir}.pe-failover-adopting`;
-  const isAdopted = async (): Promise<boolean> =>
-    !(await exists(beside)) && (await isAuthority(cadir, adoption.fingerprint));
+  const beside = besideOf(cadir);
+  const isDone = (): Promise<boolean> => isAdopted(cadir, adoption.fingerprint);
   return [
     {
       name: 'build',
-      isDone: isAdopted,
+      isDone,
       do: () => build(adoption, beside),
       undo: () => rm(beside, { recursive: true, force: true }),
     },
     {
       name: adoptionPointOfNoReturn,
-      isDone: async () => (await isAdopted()) || !(await exists(cadir)),
+      isDone: async () => (await isDone()) || !(await exists(cadir)),
       do: async () => {
         await refuseRunningServer(adoption);
         await rename(cadir, `${cadir}.replaced-${adoption.date}`);
@@ -80,7 +79,7 @@ export function adoptionSteps(adoption: Adoption): Step[] {
     },
     {
       name: 'switch',
-      isDone: isAdopted,
+      isDone,
       do: async () => {
         await refuseRunningServer(adoption);
         await rename(beside, cadir);
@@ -126,7 +125,11 @@ async function checkAuthority(directory: string, fingerprint: string): Promise<v
   }
 }
 
-async function isAuthority(cadir: string, fingerprint: string): Promise<boolean> {
+const besideOf = (cadir: string): string => `${cadir}.pe-failover-adopting`;
+
+/** Whether this CA is in place, and no adoption is half done. */
+export async function isAdopted(cadir: string, fingerprint: string): Promise<boolean> {
+  if (await exists(besideOf(cadir))) return false;
   const where = join(cadir, 'ca_crt.pem');
   const pem = await readBytesIfThere(where);
   return pem !== undefined && readCertificates(pem, where)[0]?.fingerprint === fingerprint;

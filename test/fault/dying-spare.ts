@@ -1,9 +1,11 @@
 // One pass of the spare's CA job over a drop that is on disk, killed by SIGKILL at one point: argv = root, step, when.
-import { readFile } from 'node:fs/promises';
+// A file `asked` in root holds the fingerprint of the CA that is to be adopted.
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createUpdatePassiveCa } from '../../src/jobs/update-passive-ca/index.ts';
 import type { Manifest } from '../../src/rules/manifest.ts';
 import type { Journal } from '../../src/system/journal.ts';
+import { readIfThere } from '../../src/system/files.ts';
 import { contextOf, openSpare } from '../helpers/ca-pair.ts';
 
 const [root = '', step = '', when = ''] = process.argv.slice(2);
@@ -41,6 +43,14 @@ const intake = {
 const holds = { raise: () => Promise.resolve('hold'), isReleased: () => Promise.resolve(false) };
 const { tools, set } = await openSpare(root, intake, holds, lethal);
 const log: string[] = [];
-await createUpdatePassiveCa(tools).run(contextOf(log, 'start'));
+const request = {
+  wanted: () => readIfThere(join(root, 'asked')),
+  done: async () => {
+    await rm(join(root, 'asked'));
+    if (step === 'asked') die();
+  },
+};
+const adoption = { ...tools.adoption, request };
+await createUpdatePassiveCa({ ...tools, adoption }).run(contextOf(log, 'start'));
 set.close();
 console.log(settled);

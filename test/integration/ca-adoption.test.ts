@@ -8,7 +8,7 @@ import { serialGap } from '../../src/rules/serial.ts';
 import { readAccounts } from '../../src/system/accounts.ts';
 import { readCertificates } from '../../src/system/certificates.ts';
 import { exec } from '../../src/system/exec.ts';
-import { createJournal, recover, runOperation } from '../../src/system/journal.ts';
+import { createJournal, runOperation } from '../../src/system/journal.ts';
 import { problemsOf } from '../helpers/ca-pair.ts';
 import { createTestCa, openTestCa, type TestCa } from '../stand-in/ca.ts';
 
@@ -75,26 +75,6 @@ test('while puppetserver runs nothing is touched, and what was built beside is g
   const before = await readFile(at('spare', 'ca_crt.pem'), 'utf8');
   await expect(runOperation(journal(), operation(await adoption(false)))).rejects.toThrow(/puppetserver still runs/);
   expect(await readFile(at('spare', 'ca_crt.pem'), 'utf8')).toBe(before);
-});
-
-test.each([0, 1, 2])('interrupted before or after step %i, it is finished or undone, and never half', async (last) => {
-  for (const done of [false, true]) {
-    await rm(at('spare'), { recursive: true, force: true });
-    await rm(at('spare.replaced-20261121T000000Z'), { recursive: true, force: true });
-    await rm(at('payload'), { recursive: true, force: true });
-    await createTestCa(at('spare'), { name: 'old' });
-    const make = operation(await adoption());
-    for (const [n, step] of make.steps.entries()) {
-      if (n > last) break;
-      await journal().record({ run: 'adopt', job: 'adopt', step: step.name, n, of: 3, args: {}, at: '' });
-      if (n < last || done) await step.do();
-    }
-    await recover(journal(), () => Promise.resolve(make));
-    expect(await problemsOf(at('spare'))).toEqual([]);
-    const adopted = readCertificates(await readFile(at('spare', 'ca_crt.pem')), '')[0]?.fingerprint === fingerprint;
-    expect(adopted).toBe(last > 0);
-    expect((await readdir(root)).filter((name) => name.includes('adopting'))).toEqual([]);
-  }
 });
 
 describe('the CA directory', () => {

@@ -1,6 +1,6 @@
 import type { AdoptionRequest } from '../../drops/spare.ts';
 import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
-import { adoptionPointOfNoReturn, adoptionSteps } from '../../puppet/ca-adoption.ts';
+import { adoptionPointOfNoReturn, adoptionSteps, isAdopted } from '../../puppet/ca-adoption.ts';
 import type { LiveCa } from '../../puppet/ca-live.ts';
 import { dropName } from '../../rules/manifest.ts';
 import { readAccounts } from '../../system/accounts.ts';
@@ -38,6 +38,11 @@ export async function adoptOrHold(
 
 async function adopt(tools: Tools, drop: VerifiedDrop, fingerprint: string, context: PassContext): Promise<Outcome> {
   const wanted = await tools.adoption.request.wanted();
+  if (wanted === undefined && (await isAdopted(tools.live.cadir, fingerprint))) {
+    const why = `the CA ${fingerprint} is adopted already`;
+    await tools.intake.settle(drop, { state: 'unchanged', why });
+    return { kind: 'unchanged', why };
+  }
   if (wanted !== fingerprint) {
     const why = `nobody asked here for the CA ${fingerprint}`;
     await tools.intake.settle(drop, { state: 'refused', why });
@@ -65,8 +70,9 @@ async function adopt(tools: Tools, drop: VerifiedDrop, fingerprint: string, cont
     steps,
     pointOfNoReturn: adoptionPointOfNoReturn,
   });
+  context.log.success(`Adopted the CA ${fingerprint} in ${cadir}`);
+  // In this order: killed in between, the drop is met again as one that is adopted, and keys are not asked for twice.
   await tools.adoption.request.done();
   await tools.intake.settle(drop, { state: 'applied', why: `adopted the CA ${fingerprint}` });
-  context.log.success(`Adopted the CA ${fingerprint} in ${cadir}`);
   return { kind: 'done', why: `adopted the CA ${fingerprint}` };
 }
