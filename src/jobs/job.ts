@@ -33,6 +33,10 @@ export interface PassContext {
   readonly changed?: ReadonlySet<string>;
 }
 
+/** Fires when what only waits shall end: the role is about to be left, or the pass is over. */
+export const leavingOf = ({ signal, leaving }: Pick<PassContext, 'signal' | 'leaving'>): AbortSignal =>
+  leaving === undefined ? signal : AbortSignal.any([signal, leaving]);
+
 /** One thing that is kept in sync. `run` is one idempotent pass; it throws a Failure when it could not do its work. */
 export interface Job {
   readonly name: string;

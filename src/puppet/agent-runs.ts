@@ -10,8 +10,8 @@ export interface AgentRuns {
   disable(message: string): Promise<void>;
   /** Allows runs again, if it was this message that forbade them. */
   enable(message: string): Promise<void>;
-  /** True once no run is under way, false when one still is after this many milliseconds. */
-  untilIdle(withinMs: number): Promise<boolean>;
+  /** True once no run is under way, false when one still is after this many milliseconds. Rejects with AbortError. */
+  untilIdle(withinMs: number, signal: AbortSignal): Promise<boolean>;
 }
 
 export interface AgentRunsOptions {
@@ -40,11 +40,11 @@ export function createAgentRuns({ puppet, stateDirectory }: AgentRunsOptions, ex
     enable: async (message) => {
       if (messageOf(await readIfThere(disabled)) === message) await run(['--enable']);
     },
-    untilIdle: async (withinMs) => {
+    untilIdle: async (withinMs, signal) => {
       const end = clock.monotonic() + withinMs;
       while (isAlive(await readIfThere(running))) {
         if (clock.monotonic() >= end) return false;
-        await clock.sleep(pollMs, AbortSignal.timeout(2 * pollMs));
+        await clock.sleep(pollMs, signal);
       }
       return true;
     },

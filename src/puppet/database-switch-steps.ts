@@ -91,12 +91,12 @@ const never = async (): Promise<boolean> => false;
 /** What agents are told while a database is switched, and what ours is known by. */
 const message = ({ database }: SwitchArgs): string => `pe-failover: restoring database ${database}`;
 
-function disableAgentRuns({ agentRuns, limits }: SwitchTools, args: SwitchArgs): Step {
+function disableAgentRuns({ agentRuns, limits, leaving }: SwitchTools, args: SwitchArgs): Step {
   return {
     name: 'disable agent runs',
     do: async () => {
       await agentRuns.disable(message(args));
-      if (await agentRuns.untilIdle(limits.agentRunMs)) return;
+      if (await agentRuns.untilIdle(limits.agentRunMs, leaving)) return;
       const why = `a Puppet agent run did not end within ${limits.agentRunMs / 1000} s`;
       throw new Failure('refused', 'switch put off', { where: args.database, why });
     },
@@ -199,8 +199,8 @@ export async function reopen(session: Session, { database }: SwitchArgs, oid: nu
 const hasOid = (standing: Standing, name: string, oid: number): Promise<boolean> =>
   standing.use(async (session) => (await findDatabase(session, name))?.oid === oid);
 
-const unhealthyNow = ({ health, clock, limits }: SwitchTools, { healthy }: SwitchArgs): Promise<string | undefined> =>
-  waitHealthy(health, healthy, { withinMs: limits.healthyMs, clock });
+const unhealthyNow = (tools: SwitchTools, { healthy }: SwitchArgs): Promise<string | undefined> =>
+  waitHealthy(tools.health, healthy, { withinMs: tools.limits.healthyMs, clock: tools.clock, signal: tools.leaving });
 
 async function demandHealth(tools: SwitchTools, args: SwitchArgs): Promise<void> {
   const why = await unhealthyNow(tools, args);

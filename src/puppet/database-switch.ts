@@ -48,6 +48,8 @@ export interface SwitchTools {
   /** Asked right before the database is closed, and again before the renames. */
   readonly fence: () => Promise<void>;
   readonly limits: { readonly agentRunMs: number; readonly healthyMs: number };
+  /** Ends what only waits: for an agent run, and for health. The next start goes on from there. */
+  readonly leaving: AbortSignal;
 }
 
 export const defaultLimits = { agentRunMs: 600_000, healthyMs: 600_000 };
@@ -135,8 +137,10 @@ async function endWell(
       return { kind: 'switched' };
     } catch (error) {
       const open = await journal.open();
-      if (open === undefined || !judgingSteps.includes(open.step)) throw error;
-      const why = toFailure(error).message;
+      const failure = toFailure(error);
+      const isJudged = open !== undefined && judgingSteps.includes(open.step) && failure.class !== 'interrupted';
+      if (!isJudged) throw error;
+      const why = failure.message;
       tools.log.failure(`Switching database ${args.database} back: ${why}`);
       await goBack(tools, journal, standing, { ...args, way: 'back', why });
       return { kind: 'went back', why };

@@ -41,11 +41,11 @@ function statesIn(body: string): [string, string][] {
 
 const pollMs = 250;
 
-/** Waits until all of these are healthy. Returns the sentence of what is still not, or undefined. */
+/** Waits until all of these are healthy. Returns the sentence of what is still not, or undefined. Rejects with AbortError. */
 export async function waitHealthy(
   health: Health,
   names: readonly string[],
-  { withinMs, clock }: { readonly withinMs: number; readonly clock: Clock },
+  { withinMs, clock, signal }: { readonly withinMs: number; readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<string | undefined> {
   const end = clock.monotonic() + withinMs;
   for (;;) {
@@ -53,6 +53,6 @@ export async function waitHealthy(
     if (bad.size === 0) return undefined;
     const sentence = [...bad].map(([name, why]) => `${name} ${why}`).join('; ');
     if (clock.monotonic() >= end) return sentence;
-    await clock.sleep(pollMs, AbortSignal.timeout(2 * pollMs));
+    await clock.sleep(pollMs, signal);
   }
 }

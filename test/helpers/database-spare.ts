@@ -83,6 +83,7 @@ export function switchTools({ socket, bin, runAs, home, services, database }: Sp
     log: quiet,
     fence: async () => undefined,
     limits: { agentRunMs: 1000, healthyMs: 400 },
+    leaving: new AbortController().signal,
   };
 }
 

@@ -18,6 +18,7 @@ beforeEach(async ({ onTestFinished }) => {
   await chmod(join(home, 'puppet'), 0o755);
   runs = createAgentRuns({ puppet: join(home, 'puppet'), stateDirectory: home }, exec, systemClock);
 });
+const { signal } = new AbortController();
 const lock = (): Promise<string> => readFile(join(home, 'agent_disabled.lock'), 'utf8');
 
 test("somebody else's disable is left alone, before and after", async () => {
@@ -39,12 +40,20 @@ test('our own disable is lifted, by its message', async () => {
 test('waits for a run to end, says so when it does not, and does not wait for a lock that a killed run left', async () => {
   const child = spawn('sleep', ['60'], { stdio: 'ignore' });
   await writeFile(join(home, 'agent_catalog_run.lock'), String(child.pid));
-  expect(await runs.untilIdle(300)).toBe(false);
-  const waiting = runs.untilIdle(10_000);
+  expect(await runs.untilIdle(300, signal)).toBe(false);
+  const waiting = runs.untilIdle(10_000, signal);
   const ended = once(child, 'exit');
   child.kill();
   await ended;
   expect(await waiting).toBe(true);
+});
+
+test('a wait ends when the role is left', async () => {
+  await writeFile(join(home, 'agent_catalog_run.lock'), String(process.pid));
+  const leaving = new AbortController();
+  const waiting = runs.untilIdle(600_000, leaving.signal);
+  leaving.abort();
+  await expect(waiting).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
 });
 
 test('a service without commands is refused, naming the place to add it', async () => {

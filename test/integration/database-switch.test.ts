@@ -1,6 +1,8 @@
+import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { switchDatabase } from '../../src/puppet/database-switch.ts';
+import type { AgentRuns } from '../../src/puppet/agent-runs.ts';
+import { recoverSwitch, switchDatabase } from '../../src/puppet/database-switch.ts';
 import { createJournal } from '../../src/system/journal.ts';
 import { argsFor, digestsOfDatabase, dumpDatabase, makeSpare, stage } from '../helpers/database-spare.ts';
 import { probing } from '../helpers/outage-probe.ts';
@@ -64,6 +66,57 @@ test('goes back to the old database when the services are not healthy with the n
     expect((await spare.tools.health.unhealthy(['console'])).size).toBe(0);
     expect(await passive.sql('postgres', `SELECT datname FROM pg_database WHERE datname LIKE 'pe-rbac_%'`)).toEqual([]);
     expect(await journal.open()).toBeUndefined();
+  } finally {
+    await spare.stop();
+  }
+});
+
+test('when the role is left during the wait for an agent run, nothing was stopped and agents may run', async () => {
+  const spare = await makeSpare(passive, 'pe-rbac');
+  try {
+    const pid = spare.consolePid();
+    await writeFile(join(spare.places.home, 'agent_catalog_run.lock'), String(process.pid));
+    const dumped = await dumpDatabase(active, 'pe-rbac');
+    const oid = await stage(passive, dumped, 'pe-rbac', 'pe-rbac_restore_1_8');
+    const args = await argsFor(passive, 'pe-rbac', 'pe-rbac_restore_1_8', oid);
+    const journal = createJournal(join(spare.places.home, 'journal'));
+    const leaving = new AbortController();
+    const { agentRuns } = spare.tools;
+    const untilIdle: AgentRuns['untilIdle'] = (...wait) => {
+      const waiting = agentRuns.untilIdle(...wait);
+      leaving.abort();
+      return waiting;
+    };
+    const limits = { agentRunMs: 600_000, healthyMs: 600_000 };
+    const tools = { ...spare.tools, limits, leaving: leaving.signal, agentRuns: { ...agentRuns, untilIdle } };
+    await expect(switchDatabase(tools, journal, args)).rejects.toThrow();
+    expect(spare.consolePid()).toBe(pid);
+    await expect(access(spare.agentLock)).rejects.toThrow('ENOENT');
+    expect(await journal.open()).toBeUndefined();
+  } finally {
+    await spare.stop();
+  }
+});
+
+test('when the role is left during the wait for health, the new database is not taken for bad: the next start judges', async () => {
+  const spare = await makeSpare(passive, 'pe-rbac');
+  try {
+    await active.sql('pe-rbac', `DELETE FROM roles WHERE display_name = 'poison'`);
+    const dumped = await dumpDatabase(active, 'pe-rbac');
+    const oid = await stage(passive, dumped, 'pe-rbac', 'pe-rbac_restore_1_9');
+    const args = await argsFor(passive, 'pe-rbac', 'pe-rbac_restore_1_9', oid);
+    const journal = createJournal(join(spare.places.home, 'journal'));
+    const leaving = new AbortController();
+    const unhealthy = async (): Promise<ReadonlyMap<string, string>> => {
+      leaving.abort();
+      return new Map([['console', 'is starting']]);
+    };
+    const tools = { ...spare.tools, leaving: leaving.signal, health: { unhealthy } };
+    await expect(switchDatabase(tools, journal, args)).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    expect((await journal.open())?.step).toBe('healthy as before');
+    expect(spare.consolePid()).toBeDefined();
+    expect(await recoverSwitch(spare.tools, journal)).toMatchObject({ kind: 'switched' });
+    expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(await digestsOfDatabase(active, 'pe-rbac'));
   } finally {
     await spare.stop();
   }

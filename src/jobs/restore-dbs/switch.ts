@@ -10,7 +10,7 @@ import {
 import { runningOf } from '../../puppet/services.ts';
 import { previousName } from '../../rules/database-names.ts';
 import { restoreRefusals } from '../../rules/restore-refusals.ts';
-import type { Outcome, PassContext } from '../job.ts';
+import { leavingOf, type Outcome, type PassContext } from '../job.ts';
 import type { RecordStore, Staged } from './record.ts';
 import { liveDigests } from './stage.ts';
 import type { RestoreDbsOptions, RestoredDatabase } from './tools.ts';
@@ -90,6 +90,7 @@ async function mayBeReplaced(
 }
 
 const switchTools = (tools: RestoreDbsOptions, context: PassContext): SwitchTools => ({
+  leaving: leavingOf(context),
   admin: tools.admin,
   services: tools.services,
   agentRuns: tools.agentRuns,
