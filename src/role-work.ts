@@ -5,6 +5,7 @@ import { jobConfig, type Master } from './app.ts';
 import { knownPeer } from './drops/greeter.ts';
 import { pinHostKey } from './drops/known-hosts.ts';
 import { createSender, type Sender } from './drops/sender.ts';
+export { previewNcDump } from './jobs/index.ts';
 import { activeJobs, passiveJobs, type JobHost, type JobSettings } from './jobs/index.ts';
 import { createAgentRuns, noAgentRuns } from './puppet/agent-runs.ts';
 import { databaseUse } from './puppet/services.ts';
@@ -134,7 +135,7 @@ export function settingsOf({ config, below }: Master): JobSettings {
   const { sync_certs, sync_files, nc_dump, db_dump, update_passive_ca, update_passive_files, restore_nc, restore_dbs } =
     config.jobs;
   return {
-    enabled: (job) => jobConfig(config, job).enabled,
+    enabled: (job) => jobConfig(config, job).enabled && (config.databases.length > 0 || !databaseJobs.has(job)),
     files: config.files,
     excludeCerts: config.ca.exclude_certs,
     serialGap: BigInt(config.ca.serial_gap),
@@ -156,6 +157,8 @@ export function settingsOf({ config, below }: Master): JobSettings {
   };
 }
 
+const databaseJobs = new Set(['db-dump', 'restore-dbs']);
+
 /** What both masters must have alike for a dump of one to be good on the other. */
 function buildOf(below: Master['below'], platform: string): string {
   const file = below('/opt/puppetlabs/server/pe_build');
@@ -176,7 +179,6 @@ function withDefaults(
     volatile: or(database.volatile, defaultVolatile[database.name] ?? []),
   };
 }
-export { previewNcDump } from './jobs/index.ts';
 
 /** The streams of this pair, with how long each may be silent. */
 export function streamsOf({ config }: Master): { name: string; limitMs: number }[] {

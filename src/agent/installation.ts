@@ -59,7 +59,7 @@ export function installChanges(parts: InstallParts, order: InstallOrder): Change
 interface Directory {
   readonly path: string;
   readonly mode: number;
-  readonly owner: 'root' | 'root:transfer' | 'transfer';
+  readonly owner: 'root' | 'root:pe-transfer' | 'pe-transfer';
 }
 
 const streamsOfInbox = ['sync-certs', 'sync-files', 'nc-dump'];
@@ -84,10 +84,10 @@ function directories(paths: Paths): Directory[] {
     { path: paths.keys.directory, mode: 0o700, owner: 'root' },
     { path: dirname(paths.fact), mode: 0o755, owner: 'root' },
     { path: dirname(paths.events), mode: 0o700, owner: 'root' },
-    { path: paths.data, mode: 0o710, owner: 'root:transfer' },
-    { path: paths.state, mode: 0o710, owner: 'root:transfer' },
-    { path: paths.receipts, mode: 0o750, owner: 'root:transfer' },
-    ...inbox.map((path) => ({ path, mode: 0o700, owner: 'transfer' as const })),
+    { path: paths.data, mode: 0o710, owner: 'root:pe-transfer' },
+    { path: paths.state, mode: 0o710, owner: 'root:pe-transfer' },
+    { path: paths.receipts, mode: 0o750, owner: 'root:pe-transfer' },
+    ...inbox.map((path) => ({ path, mode: 0o700, owner: 'pe-transfer' as const })),
     ...rootOnly.map((path) => ({ path, mode: 0o700, owner: 'root' as const })),
     { path: paths.home, mode: 0o755, owner: 'root' },
   ];
@@ -103,7 +103,7 @@ function directoryChange(parts: InstallParts, { path, mode, owner }: Directory):
   const wanted = async (): Promise<Ownership> => {
     if (!parts.system) return { mode };
     const { uid, gid } = (await parts.transferIds()) ?? { uid: 0, gid: 0 };
-    return owner === 'transfer' ? { mode, uid, gid } : { mode, uid: 0, gid: owner === 'root' ? 0 : gid };
+    return owner === 'pe-transfer' ? { mode, uid, gid } : { mode, uid: 0, gid: owner === 'root' ? 0 : gid };
   };
   return {
     what: `make ${path} (${mode.toString(8)}, ${owner})`,

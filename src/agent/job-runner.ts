@@ -1,6 +1,6 @@
 import { Failure, type ErrorClass } from '../errors.ts';
 import type { Job, Outcome, Trigger } from '../jobs/job.ts';
-import { spokenDuration } from '../rules/repeats.ts';
+import { spokenDuration } from '../rules/spoken.ts';
 import {
   ask,
   begin,

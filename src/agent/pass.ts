@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Failure, toFailure } from '../errors.ts';
 import type { Job, Outcome, PassContext } from '../jobs/job.ts';
 import { formatEpoch } from '../rules/epoch.ts';
-import { spokenDuration } from '../rules/repeats.ts';
+import { spokenDuration } from '../rules/spoken.ts';
 import type { Changed } from '../rules/schedule.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Log, LogEvent } from '../system/log.ts';

@@ -39,7 +39,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   const gate = await spare.gate.read();
   const holds = (await spare.holds.list()).filter(({ decision }) => decision === 'open');
   const components: ComponentStatus[] = [];
-  const role = gate?.role ?? 'not installed';
+  const role = gate?.role ?? ((await spare.epochs.read()) === undefined ? 'not installed' : 'not started');
   const active = role === 'active';
   for (const stream of role === 'active' || role === 'passive' ? parts.streams : []) {
     components.push(active ? await asSender(parts, stream, gate?.epoch) : await asSpare(parts, stream));
@@ -49,6 +49,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     roleWhy: gate?.closed ?? '',
     agentRuns: view !== undefined,
     components: active && gate?.peer === undefined ? [] : components,
+    failing: failingJobs(view),
     openHolds: holds.length,
     hasSpare: gate?.peer !== undefined || components.some(({ delivered }) => delivered !== undefined),
   };
@@ -69,6 +70,15 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     holds: holds.map(({ id, stream, sentence }) => ({ id, stream, sentence })),
     at: now.toISOString(),
   };
+}
+
+function failingJobs(view: AgentView | undefined): Situation['failing'] {
+  return (view?.jobs ?? []).flatMap(({ job, state, why, last }) => {
+    const latched = state === 'latched';
+    return latched || (state === 'retrying' && last?.kind === 'failed')
+      ? [{ job, latched, why: last?.why ?? why }]
+      : [];
+  });
 }
 
 type Stream = StatusParts['streams'][number];

@@ -1,9 +1,10 @@
 import { lstat } from 'node:fs/promises';
 import { openHost, openMaster, type Host, type Master } from '../app.ts';
-import { toFailure } from '../errors.ts';
+import { Failure, toFailure } from '../errors.ts';
 import { senderTo, settingsOf } from '../role-work.ts';
 import { caState, classifierOf, tryDatabase } from '../surroundings.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
+import { counted } from '../rules/spoken.ts';
 import { readRole } from '../system/fact.ts';
 
 interface Check {
@@ -33,7 +34,7 @@ export async function check(root: string, signal: AbortSignal): Promise<number> 
     }
   }
   await master.log.close();
-  console.log(problems === 0 ? 'No problem found.' : `${problems} problems found.`);
+  console.log(problems === 0 ? 'No problem found.' : `${counted(problems, 'problem')} found.`);
   return problems === 0 ? 0 : 2;
 }
 
@@ -44,7 +45,7 @@ async function checksOf(host: Host, master: Master): Promise<Check[]> {
     { name: 'configuration', run: () => Promise.resolve(`platform ${config.platform}, certname ${host.certname}`) },
     {
       name: 'fact',
-      run: () => Promise.resolve(role.role === 'suspended' ? fail(`${role.why}. ${role.hint}`) : role.role),
+      run: () => Promise.resolve(role.role === 'suspended' ? fail(role.why, role.hint) : role.role),
     },
     { name: 'keys', run: () => privateKeys(host) },
     { name: 'CA', run: () => tryCa(master, role.role === 'passive') },
@@ -80,17 +81,17 @@ const spareCheck = (master: Master, name: string): Check => ({
 async function tryCa(master: Master, asSpare: boolean): Promise<string> {
   const { ready, why } = await caState(master);
   if (ready) return why;
-  return fail(`${why}. ${asSpare ? 'Type: pe-failover adopt FINGERPRINT' : 'Set paths.cadir in the configuration'}`);
+  return fail(why, asSpare ? 'Type: pe-failover adopt FINGERPRINT' : 'Set paths.cadir in the configuration');
 }
 
 async function privateKeys({ paths }: Host): Promise<string> {
   for (const path of [paths.keys.transfer, paths.keys.signing]) {
     const { mode } = await lstat(path);
-    if ((mode & 0o077) !== 0) fail(`${path} is readable by others. Type: chmod 600 ${path}`);
+    if ((mode & 0o077) !== 0) fail(`${path} is readable by others`, `Type: chmod 600 ${path}`);
   }
   return 'private';
 }
 
-function fail(why: string): never {
-  throw toFailure(new Error(why));
+function fail(what: string, hint: string): never {
+  throw new Failure('config', what, { hint });
 }

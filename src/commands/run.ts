@@ -2,9 +2,8 @@ import { openHost, openMaster, jobConfig, type Host, type Master } from '../app.
 import { runOnce } from '../agent/role-session.ts';
 import { Failure } from '../errors.ts';
 import type { Outcome } from '../agent/agent.ts';
-import { previewNcDump } from '../role-work.ts';
 import { knownPeer } from '../drops/greeter.ts';
-import { workOf } from '../role-work.ts';
+import { previewNcDump, workOf } from '../role-work.ts';
 import { classifierOf } from '../surroundings.ts';
 import { askControl } from '../system/control.ts';
 import { readRole } from '../system/fact.ts';

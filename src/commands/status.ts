@@ -4,7 +4,7 @@ import { openHost, openMaster, type Master } from '../app.ts';
 import { Failure } from '../errors.ts';
 import { streamsOf } from '../role-work.ts';
 import { caState } from '../surroundings.ts';
-import { spokenDuration } from '../rules/repeats.ts';
+import { spokenDuration } from '../rules/spoken.ts';
 import { askControl } from '../system/control.ts';
 
 export interface StatusOptions {

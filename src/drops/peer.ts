@@ -149,8 +149,8 @@ function orThrow(answer: Answer, host: string): Answer {
 function verifyGreeting(answer: Answer, known: Pairing | undefined): Greeting {
   const [gateLine, helloLine] = [answer['gate'], answer['hello']];
   if (typeof gateLine !== 'string' || typeof helloLine !== 'string') {
-    throw new Failure('refused', 'the spare is not installed yet', {
-      hint: 'On the spare, type: pe-failover install --passive --auth-key "LINE"',
+    throw new Failure('refused', "the spare's agent has not run yet", {
+      hint: 'On the spare, type: systemctl enable --now pe-failover',
     });
   }
   const pairing = known ?? parsePairing(parseHello(readSealed(helloLine, 'message')).pairing);

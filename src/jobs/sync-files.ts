@@ -84,7 +84,7 @@ async function send(
   for (const what of capture.skipped) context.log.warning(`Skipped: ${what}`);
   const changes = changesOf(set, capture, base === undefined);
   const empty = base !== undefined && changes.put.length === 0 && changes.remove.length === 0;
-  if (!empty) context.log.success(`Starting sync of files to ${spare}`);
+  if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of files to ${spare}`);
   const delivered = await delivery.deliver(goodsOf(tools, capture, changes, base), context);
   if (delivered.kind === 'confirmed') return { kind: 'unchanged', why: 'as the spare has it' };
   return judge(tools, context, changes, delivered.receipt, base === undefined);

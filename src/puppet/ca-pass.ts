@@ -5,6 +5,7 @@ import { topNames } from '../rules/ca-paths.ts';
 import { dropName, type ManifestFile } from '../rules/manifest.ts';
 import type { CaPlan } from '../rules/ca-plan.ts';
 import type { DropReference } from '../rules/receipt.ts';
+import { counted } from '../rules/spoken.ts';
 import type { AcceptedEntry, AcceptedSet } from '../system/accepted-set.ts';
 import { readAccounts } from '../system/accounts.ts';
 import type { Clock } from '../system/clock.ts';
@@ -83,7 +84,7 @@ export async function applyWish(tools: CaPassTools, request: CaPassRequest, cont
   }
   return {
     actions: plan.actions.length,
-    why: plan.actions.length === 0 ? 'live already' : `applied in ${plan.actions.length} changes`,
+    why: plan.actions.length === 0 ? 'live already' : `applied in ${counted(plan.actions.length, 'change')}`,
     bad: facts.bad,
     bothSigned: plan.bothSigned,
     kept: plan.kept,

@@ -1,5 +1,6 @@
 import type { IssuerDecision } from './crl.ts';
 import { formatSerial } from './serial.ts';
+import { counted } from './spoken.ts';
 
 export type CaBrake = 'ca-changed' | 'crl-lost' | 'crl-unmerged' | 'ca-source-empty' | 'certificates-vanish';
 
@@ -50,7 +51,7 @@ function crlLost({ crls }: CaChange): CaHold | undefined {
   const count = losing.reduce((sum, { lost }) => sum + lost.length, 0);
   return {
     rule: 'crl-lost',
-    sentence: `The active's CRL no longer revokes ${plural(count, 'certificate')} that it revoked before`,
+    sentence: `The active's CRL no longer revokes ${counted(count, 'certificate')} that it revoked before`,
     difference: losing.flatMap(({ issuerName, lost }) =>
       lost.map((serial) => `${issuerName}: no longer revoked: 0x${formatSerial(serial)}`),
     ),
@@ -66,7 +67,7 @@ function crlUnmerged({ crls }: CaChange): CaHold | undefined {
   const count = stuck.reduce((sum, { waiting }) => sum + waiting.length, 0);
   return {
     rule: 'crl-unmerged',
-    sentence: `${plural(count, 'revocation')} of the active can't be merged with this master's own without the CA key`,
+    sentence: `${counted(count, 'revocation')} of the active can't be merged with this master's own without the CA key`,
     difference: stuck.flatMap(({ issuerName, waiting, madeHere }) => [
       ...waiting.map((serial) => `${issuerName}: not revoked here: 0x${formatSerial(serial)}`),
       ...madeHere.map((serial) => `${issuerName}: revoked here only: 0x${formatSerial(serial)}`),
@@ -80,12 +81,10 @@ function vanish({ certificatesBefore, certificatesAfter, vanishing }: CaChange):
   if (vanishing.length === 0) return undefined;
   const difference = vanishing.map((path) => `removed: ${path}`).sort();
   const held = { difference, paths: vanishing, serials: [] };
-  const count = plural(vanishing.length, 'certificate');
+  const count = counted(vanishing.length, 'certificate');
   if (certificatesAfter === 0)
     return { rule: 'ca-source-empty', sentence: `The active has no certificates left: all ${count} would go`, ...held };
   if (vanishing.length < vanishCount || vanishing.length <= certificatesBefore * vanishShare) return undefined;
   const sentence = `${count} of ${certificatesBefore} vanished on the active`;
   return { rule: 'certificates-vanish', sentence, ...held };
 }
-
-const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;

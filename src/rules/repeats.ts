@@ -1,4 +1,5 @@
 import type { ErrorClass } from '../errors.ts';
+import { counted, spokenDuration } from './spoken.ts';
 
 /** What is known of a failure when it is told: its class, and its cause in words. */
 export interface Told {
@@ -46,26 +47,10 @@ export function failed(
 /** The line to log when the job works again, or undefined when it was not in trouble. */
 export function recovered(before: Trouble | undefined, now: number): string | undefined {
   if (before === undefined) return undefined;
-  const times = before.failures === 1 ? '1 failure' : `${before.failures} failures`;
-  return `works again after ${spokenDuration(now - before.since)} and ${times}`;
+  return `works again after ${spokenDuration(now - before.since)} and ${counted(before.failures, 'failure')}`;
 }
 
 // Pids, sequences and times differ each time and are no new cause; short numbers (exit codes) are.
 function keyOf(told: Told): string {
   return `${told.class} ${told.cause.replace(/\d+(\.\d+)? ?m?s\b|\d{4,}/g, '#')}`;
-}
-
-/** Whole units, the two largest: "3 h 12 min", "45 s". */
-export function spokenDuration(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const units = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'min'],
-    [seconds % 60, 's'],
-  ] as const;
-  const first = units.findIndex(([count]) => count > 0);
-  if (first < 0) return '0 s';
-  const said = units.slice(first, first + 2).filter(([count]) => count > 0);
-  return said.map(([count, unit]) => `${count} ${unit}`).join(' ');
 }

@@ -102,9 +102,13 @@ export function fires(last: Firing | undefined, wall: number, monotonic: number,
   return sameOrEarlier && tooSoon ? undefined : { wall, monotonic, gap: elapsed };
 }
 
+// Some causes permit what others do not, such as a stop of services: they are not lost in a merge.
+const strongest = ['by hand', 'promotion', 'cron'];
+
 function merge(first: Request, second: Request): Request {
+  const causes = [first.cause, second.cause];
   return {
-    cause: second.urgent ? second.cause : first.cause,
+    cause: strongest.find((cause) => causes.includes(cause)) ?? first.cause,
     changed: union(first.changed, second.changed),
     dueAt: Math.min(first.dueAt, second.dueAt),
     urgent: first.urgent || second.urgent,

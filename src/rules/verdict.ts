@@ -1,4 +1,4 @@
-import { spokenDuration } from './repeats.ts';
+import { counted, spokenDuration } from './spoken.ts';
 
 /** One stream, as far as this master knows of it. Times in ISO 8601. */
 export interface ComponentStatus {
@@ -17,10 +17,12 @@ export interface ComponentStatus {
 }
 
 export interface Situation {
-  readonly role: 'active' | 'passive' | 'suspended' | 'not installed';
+  readonly role: 'active' | 'passive' | 'suspended' | 'not installed' | 'not started';
   readonly roleWhy: string;
   readonly agentRuns: boolean;
   readonly components: readonly ComponentStatus[];
+  /** Jobs that do not do their work now: given up until an admin acts, or tried again and again. */
+  readonly failing: readonly { readonly job: string; readonly latched: boolean; readonly why: string }[];
   readonly openHolds: number;
   readonly hasSpare: boolean;
 }
@@ -36,15 +38,25 @@ export function judgeStatus(now: Situation): StatusVerdict {
   if (now.role === 'not installed')
     return { code: 3, text: 'UNKNOWN: this master is not installed. Type: pe-failover install' };
   if (now.role === 'suspended') return { code: 2, text: `CRITICAL: all jobs are suspended: ${now.roleWhy}` };
+  if (now.role === 'not started')
+    return { code: 2, text: 'CRITICAL: the agent has not run here yet. Type: systemctl enable --now pe-failover' };
   if (!now.agentRuns) return { code: 2, text: 'CRITICAL: the agent does not run. Type: systemctl start pe-failover' };
+  const latched = now.failing.find((one) => one.latched);
+  if (latched !== undefined) return { code: 2, text: `CRITICAL: ${latched.job}: ${latched.why}` };
   const troubled = now.components.find(({ state }) => ['failed', 'refused', 'latched'].includes(state));
   if (troubled !== undefined) return { code: 2, text: `CRITICAL: ${troubled.stream}: ${troubled.why}` };
   const silent = now.components.find(isStale);
   if (silent !== undefined) return { code: 2, text: `CRITICAL: ${staleSentence(silent)}` };
+  const [failing] = now.failing;
+  if (failing !== undefined)
+    return { code: 1, text: `WARNING: ${failing.job} fails, and is tried again: ${failing.why}` };
   if (now.role === 'active' && !now.hasSpare)
     return { code: 1, text: 'WARNING: active without a spare. Set pe_failover_passive_master in the fact' };
   if (now.openHolds > 0)
-    return { code: 1, text: `WARNING: ${now.openHolds} changes are held. Type: pe-failover holds` };
+    return {
+      code: 1,
+      text: `WARNING: ${counted(now.openHolds, 'hold waits', 'holds wait')} for a decision. Type: pe-failover holds`,
+    };
   const oldest = Math.max(0, ...now.components.map(({ ageSeconds }) => ageSeconds ?? 0));
   const agreed =
     now.components.length === 0 ? '' : `; both masters agreed on everything within ${spokenDuration(oldest * 1000)}`;

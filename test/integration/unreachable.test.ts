@@ -45,7 +45,7 @@ test('a key that the spare does not accept is refused, with what to type there',
   expect(failure.message).toMatch(/does not accept our key.*pe-failover install --passive/s);
 });
 
-test('a spare that is not installed yet says so', async () => {
+test('a spare whose agent has not run yet says so', async () => {
   rmSync(pair.b.paths.gate);
-  expect((await hello()).message).toMatch(/not installed yet.*pe-failover install --passive/s);
+  expect((await hello()).message).toMatch(/has not run yet.*systemctl enable --now pe-failover/s);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { failed, recovered, repeatEveryMs, spokenDuration, type Told, type Trouble } from '../../src/rules/repeats.ts';
+import { failed, recovered, repeatEveryMs, type Told, type Trouble } from '../../src/rules/repeats.ts';
+import { spokenDuration } from '../../src/rules/spoken.ts';
 
 const refused: Told = { class: 'unreachable', cause: 'masterb.example.com refused the connection' };
 const full: Told = { class: 'dependency', cause: 'no space left on device' };

@@ -62,6 +62,13 @@ describe('a plan', () => {
     expect(dueAt(ask(plan, { cause: 'by hand', changed: 'everything', dueAt: 10, urgent: true }))).toBe(10);
   });
 
+  it.each(['cron', 'promotion'])('that waits to be retried does not lose that it is asked for by %s', (cause) => {
+    const plan = retryLater(begin(ask(emptyPlan, hint('everything'))), 'config', 0);
+    const asked = ask(plan, { cause, changed: 'everything', dueAt: 10, urgent: false });
+    expect(asked.pending?.cause).toBe(cause);
+    expect(ask(asked, hint('everything')).pending?.cause).toBe(cause);
+  });
+
   it('never loses a name before a pass that saw it has succeeded', () => {
     const action = fc.oneof(
       fc.constantFrom('a', 'b', 'c', 'd').map((name) => ({ do: 'hint' as const, name })),

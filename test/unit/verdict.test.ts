@@ -14,6 +14,7 @@ const situation = (extra: Partial<Situation> = {}): Situation => ({
   roleWhy: '',
   agentRuns: true,
   components: [component()],
+  failing: [],
   openHolds: 0,
   hasSpare: true,
   ...extra,
@@ -38,7 +39,20 @@ describe('the verdict of status', () => {
       'nothing was ever confirmed',
     ],
     ['a drop failed', { components: [component({ state: 'failed', why: 'torn' })] }, 2, 'sync-certs: torn'],
-    ['changes are held', { openHolds: 2 }, 1, 'pe-failover holds'],
+    [
+      'a job gave up',
+      { failing: [{ job: 'greet-spare', latched: true, why: 'this active was overtaken' }] },
+      2,
+      'greet-spare: this active was overtaken',
+    ],
+    [
+      'a job fails for a short time',
+      { failing: [{ job: 'db-dump', latched: false, why: 'connection refused' }] },
+      1,
+      'db-dump fails, and is tried again: connection refused',
+    ],
+    ['the agent never ran', { role: 'not started', agentRuns: false }, 2, 'systemctl enable --now pe-failover'],
+    ['changes are held', { openHolds: 2 }, 1, '2 holds wait for a decision. Type: pe-failover holds'],
     ['an active has no spare', { role: 'active', hasSpare: false }, 1, 'pe_failover_passive_master'],
   ] as const)('when %s', (_, extra, code, text) => {
     const verdict = judgeStatus(situation(extra));

@@ -177,7 +177,7 @@ async function send(tools: SyncCertsTools, memory: Memory, context: PassContext,
     return { outcome: { kind: 'unchanged', why: 'as the spare has it' } };
   }
   const goods = goodsOf(tools, parcel, changes);
-  if (!empty) context.log.success(`Starting sync of Puppet CA directory to ${spare}`);
+  if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of Puppet CA directory to ${spare}`);
   const delivered = await delivery.deliver(goods, context);
   const names = open(memory);
   [memory.unanswered, memory.dirty] = [{ changes, whole, digest: goods.digest, names }, new Set()];
