@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Failure, type ErrorClass, exitCodes } from '../errors.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
-import { isGate, type Gate } from '../rules/gate.ts';
+import { isGate, StaleLogin, type Gate } from '../rules/gate.ts';
 import { parseHello, type Hello } from '../rules/hello.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
 import { parseReceipt, type Receipt } from '../rules/receipt.ts';
@@ -52,7 +52,7 @@ export interface PeerParts {
 const answerMs = 20_000;
 
 export function createPeer(parts: PeerParts): Peer {
-  const ask = async (
+  const askOnce = async (
     words: (nonce: string) => string,
     signal: AbortSignal,
     input?: string,
@@ -71,9 +71,10 @@ export function createPeer(parts: PeerParts): Peer {
       why: `exit code ${exitCode}: ${stderr.trim().slice(-300)}`,
     });
   };
+  const ask: typeof askOnce = (...question) => withFreshLogin(parts, () => askOnce(...question));
   return {
     hello: async (signal) => verifyGreeting(await ask((nonce) => `hello ${nonce}`, signal), await parts.known()),
-    push: (drop, options) => push(parts, drop, options),
+    push: (drop, options) => withFreshLogin(parts, () => push(parts, drop, options)),
     receipts: async (stream, since, waitSeconds, signal) => {
       const answer = await ask(
         (nonce) => `receipts ${stream} ${since} ${nonce} ${waitSeconds}`,
@@ -86,10 +87,23 @@ export function createPeer(parts: PeerParts): Peer {
       return lines.map((line) => parseReceipt(unseal(key, 'receipt', String(line))));
     },
     confirm: async (line, signal) => void (await ask((nonce) => `confirm ${nonce}`, signal, line)),
-    close: async () => {
-      await Promise.all([parts.hot.close(), parts.bulk.close()]);
-    },
+    close: () => closeSessions(parts),
   };
+}
+
+async function closeSessions({ hot, bulk }: PeerParts): Promise<void> {
+  await Promise.all([hot.close(), bulk.close()]);
+}
+
+/** Our key may do what it could at the login: connections that are older than the spare's role are closed, once. */
+async function withFreshLogin<Value>(parts: PeerParts, work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof StaleLogin)) throw error;
+    await closeSessions(parts);
+    return await work();
+  }
 }
 
 type Answer = Readonly<Record<string, unknown>>;
@@ -140,6 +154,7 @@ function readAnswer(line: string, nonce: string): Answer | undefined {
 
 function orThrow(answer: Answer, host: string): Answer {
   if (answer['ok'] === true) return answer;
+  if (answer['login'] === 'stale') throw new StaleLogin(String(answer['why']), host);
   const named = String(answer['class']);
   const errorClass = named in exitCodes ? (named as ErrorClass) : 'refused';
   throw new Failure(errorClass, 'the spare says', { where: host, why: String(answer['why']) });

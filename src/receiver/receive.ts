@@ -1,7 +1,8 @@
 import { Failure, toFailure } from '../errors.ts';
 import { formatEpoch } from '../rules/epoch.ts';
+import { StaleLogin } from '../rules/gate.ts';
 import { hello, keepConfirm, keepMessage, receiptsSince, status, type Answer } from './answers.ts';
-import { readGate, type Receiver } from './gate.ts';
+import { enter, readGate, type Receiver } from './gate.ts';
 import { takePush } from './push.ts';
 import { parseRequest, type Request } from './request.ts';
 
@@ -13,22 +14,25 @@ export async function receive(receiver: Receiver, command: string | undefined): 
   let request: Request | undefined;
   try {
     request = parseRequest(command);
-    if (receiver.helloOnly && !['hello', 'push'].includes(request.verb)) throw await refusal(receiver);
+    if (receiver.helloOnly && request.verb !== 'hello') throw await refusal(receiver, request);
     say(receiver, request.verb, request.nonce, { ok: true, ...(await answer(receiver, request)) });
     return 0;
   } catch (error) {
     const failure = toFailure(error);
     // Of a request that could not be read, too: on standard output rsync would take the words for its protocol.
     const verb = request?.verb ?? command?.split(' ')[0];
-    say(receiver, verb, request?.nonce ?? '', { ok: false, class: failure.class, why: failure.message });
+    const login = failure instanceof StaleLogin ? { login: 'stale' } : {};
+    say(receiver, verb, request?.nonce ?? '', { ok: false, class: failure.class, why: failure.message, ...login });
     return failure.exitCode;
   }
 }
 
-/** A push is refused by the gate itself, which tells an old active by whom it was overtaken. */
-async function refusal({ paths }: Receiver): Promise<Failure> {
-  const gate = await readGate(paths.gate);
+/** What a narrowed key hears. A push hears it of the gate, which tells an old active by whom it was overtaken. */
+async function refusal(receiver: Receiver, request: Request): Promise<Failure> {
+  if (request.verb === 'push') await enter(receiver, request.epoch);
+  const gate = await readGate(receiver.paths.gate);
   const is = gate === undefined ? 'has no role' : `is ${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
+  if (gate?.role === 'passive') return new StaleLogin(`this master ${is}, and your connection is older than that`);
   return new Failure('refused', 'refused', { why: `this master ${is}: its key for you answers hello alone` });
 }
 

@@ -1,3 +1,4 @@
+import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, isEpoch, type Epoch } from './epoch.ts';
 
 /** What the receiver goes by; signed by root, written at each transition. */
@@ -14,6 +15,13 @@ export interface Gate {
   readonly fact: string;
   /** Why nothing is taken in for now. */
   readonly closed?: string;
+}
+
+/** The caller's connection logged in when its key was narrowed, and it is not any more: a new login is let in. */
+export class StaleLogin extends Failure {
+  constructor(why: string, where?: string) {
+    super('refused', 'refused', { why, ...(where === undefined ? {} : { where }) });
+  }
 }
 
 /** In the inbox: the last caller who claimed to be active while this master is. */

@@ -62,8 +62,9 @@ export function createSshSession(exec: Exec, target: SshTarget, socket: string):
       });
     },
     close: async () => {
-      const open = await master?.catch(() => undefined);
-      await open?.stop();
+      const closing = master;
+      await (await closing?.catch(() => undefined))?.stop();
+      if (master === closing) master = undefined;
     },
   };
 }

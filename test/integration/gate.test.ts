@@ -238,13 +238,29 @@ describe('a push', () => {
     writeFileSync(pair.b.paths.fact, fact);
   });
 
+  const authorizedKeys = () =>
+    createAuthorizedKeys({ path: pair.b.paths.authorizedKeys, program, root: pair.b.root, ownership: { mode: 0o640 } });
+
+  it('over a connection that logged in with a narrowed key brings nothing, and logs in anew once the key is whole', async () => {
+    const keys = authorizedKeys();
+    const by = peer();
+    await keys.write(pair.a.pairing, 'hello-only');
+    await setGate({ role: 'active' });
+    await expect(by.hello(signal)).resolves.toMatchObject({ gate: { role: 'active' } });
+    await expect(by.confirm('{}', signal)).rejects.toThrow('answers hello alone');
+    await expect(send(by, drop(own, 1))).rejects.toThrow('is active itself');
+    await setGate();
+    await expect(send(by, drop(own, 1))).rejects.toThrow('your connection is older than that');
+    await expect(by.confirm('{}', signal)).rejects.toThrow('your connection is older than that');
+    expect(existsSync(ready(own, 1))).toBe(false);
+    await keys.write(pair.a.pairing, 'drops');
+    await expect(by.receipts('sync-files', 0, 0, signal)).resolves.toBeInstanceOf(Array);
+    await send(by, drop(own, 1));
+    expect(existsSync(ready(own, 1))).toBe(true);
+  });
+
   it('with the key of another peer is refused by the name of that key', async () => {
-    const keys = createAuthorizedKeys({
-      path: pair.b.paths.authorizedKeys,
-      program,
-      root: pair.b.root,
-      ownership: { mode: 0o640 },
-    });
+    const keys = authorizedKeys();
     await keys.write({ ...pair.a.pairing, certname: 'mallory.test' }, 'drops');
     await expect(send(peer(), drop(own, 1))).rejects.toThrow('not from mallory.test');
     await keys.write(pair.a.pairing, 'drops');

@@ -64,6 +64,20 @@ describe('the fact', () => {
     expect(readFileSync(secret(b), 'utf8')).toBe('first');
   });
 
+  it('of an overtaken active demotes it, and what the new one writes arrives over the connection that it opened before', async () => {
+    const { a, b } = pair;
+    await startBoth();
+    b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
+    await b.says(/\[FAILURE\].*is active itself/); // logged in with a key that may only ask
+    a.setFacts({ pe_failover_mode: 'passive' });
+    await b.says(completed);
+    await a.says(placed);
+    writeFileSync(secret(b), 'second');
+    await a.says(placed);
+    expect(b.log.join('\n')).not.toMatch(/FAILURE.*older than/);
+    expect(readFileSync(secret(a), 'utf8')).toBe('second');
+  });
+
   it.each([
     ['missing', undefined],
     ['not YAML', 'pe_failover_mode: [active'],
