@@ -13,7 +13,7 @@ import {
   type ManifestFile,
 } from '../rules/manifest.ts';
 import type { HostileTree } from '../system/beneath.ts';
-import { copyHashing, syncDirectory } from '../system/files.ts';
+import { copyHashing, syncDirectory, writeFileAtomic } from '../system/files.ts';
 import { verifySignature } from '../system/sign.ts';
 
 /** What a drop must be to be taken out of the inbox. */
@@ -39,8 +39,8 @@ export async function takeOver(tree: HostileTree, target: string, expected: Expe
   await rm(temporary, { recursive: true, force: true });
   try {
     await copyPayload(tree, temporary, manifest.files);
-    await using source = await tree.openFile(manifestName);
-    await copyHashing(source, join(temporary, manifestName), 0o600, maxManifestBytes);
+    // The text that was verified, not the file: it may be another one by now.
+    await writeFileAtomic(join(temporary, manifestName), text, { mode: 0o600 });
     await rename(temporary, target);
     await syncDirectory(dirname(target));
     return manifest;

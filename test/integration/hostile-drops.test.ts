@@ -1,7 +1,9 @@
-import { mkdirSync, readdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { takeOver } from '../../src/drops/take-over.ts';
 import type { Job } from '../../src/jobs/job.ts';
+import { openHostileTree, type HostileTree } from '../../src/system/beneath.ts';
 import { exec } from '../../src/system/exec.ts';
 import { syncFilesOf, updatePassiveFilesOf } from '../helpers/files-pair.ts';
 import { program, startPair, type TestPair } from '../helpers/pair.ts';
@@ -207,6 +209,26 @@ describe('a drop', () => {
     secret('three', `${Math.random()}`);
     await expect(honest()).resolves.toMatchObject({ kind: 'done' });
     expect(snapshot(secrets('b'))).toEqual(snapshot(secrets('a')));
+  });
+
+  it('whose manifest is exchanged after it was verified is taken as it was verified', async () => {
+    plant({});
+    const name = `1.${epochId}-50`;
+    const [path, kept] = [join(ready(), name, 'manifest.json'), join(pair.b.root, 'taken')];
+    const verified = readFileSync(path, 'utf8');
+    await using tree = await openHostileTree(join(ready(), name));
+    const exchanging: HostileTree = {
+      ...tree,
+      list: (limit) => {
+        writeFileSync(path, verified.replace('secrets/planted', 'secrets/unsigned'));
+        return tree.list(limit);
+      },
+    };
+    const { certname: source, signingKey } = pair.a.pairing;
+    const target = pair.b.certname;
+    await takeOver(exchanging, join(kept, name), { stream: 'sync-files', name, source, target, signingKey });
+    expect(readFileSync(join(kept, name, 'manifest.json'), 'utf8')).toBe(verified);
+    rmSync(join(ready(), name), { recursive: true });
   });
 
   it('that is spoiled on its way is refused, and sent again whole', async () => {
