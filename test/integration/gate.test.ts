@@ -7,18 +7,17 @@ import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { createPeer, type DropToPush, type Peer } from '../../src/drops/peer.ts';
 import { formatEpoch, type Epoch } from '../../src/rules/epoch.ts';
 import { rivalName, type Gate } from '../../src/rules/gate.ts';
-import { serverArguments } from '../../src/rules/push-options.ts';
 import { exec, startChild } from '../../src/system/exec.ts';
 import { createRsyncPush } from '../../src/system/rsync.ts';
 import { createSshSession, type SshSession } from '../../src/system/ssh.ts';
 import { factHash, program, startPair, type TestPair } from '../helpers/pair.ts';
+import { pushWords, serverWords, thiefOf } from '../helpers/thief.ts';
 import { processesWhere, snapshot, until } from '../helpers/trees.ts';
 
 let pair: TestPair;
 const own: Epoch = { number: 5, id: 'a'.repeat(16) };
 const counter = join(import.meta.dirname, '../helpers/count-sent.ts');
 const { signal } = new AbortController();
-const nonce = 'ab'.repeat(16);
 const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
 
 beforeAll(async () => {
@@ -38,104 +37,6 @@ afterEach(() => {
   mkdirSync(join(home(), 'ready'), { mode: 0o700 });
 });
 
-/** What whoever has stolen the key file tells ssh. */
-const stolen = (): string[] => [
-  ...['-F', '/dev/null', '-i', pair.a.paths.keys.transfer, '-o', 'BatchMode=yes', '-o', 'IdentitiesOnly=yes'],
-  ...['-o', `UserKnownHostsFile=${pair.a.paths.keys.knownHosts}`, '-o', 'HostKeyAlias=127.0.0.1'],
-];
-const user = userInfo().username;
-const everyCode = Array.from({ length: 255 }, (_, n) => n + 1);
-const run = (file: string, args: readonly string[], input?: string) =>
-  exec({ file, args, timeoutMs: 30_000, accept: everyCode, signal, ...(input === undefined ? {} : { input }) });
-const ssh = (options: readonly string[], words: readonly string[], input?: string) =>
-  run('ssh', [...stolen(), '-p', String(pair.sshd.port), '-l', user, ...options, '127.0.0.1', ...words], input);
-const rsync = (...args: string[]) =>
-  run('rsync', ['-e', ['ssh', ...stolen(), '-p', pair.sshd.port, '-l', user].join(' '), ...args]);
-
-const push = (epoch: Epoch, sequence: number, stream = 'sync-files'): string =>
-  `push ${stream} ${formatEpoch(epoch)} ${sequence} ${digest('0')} ${nonce}`;
-const server = serverArguments({ letters: 'iLsfxCIvu', bulk: false }).join(' ');
-
-describe('a thief of the transfer key', () => {
-  const asked: [string, () => Promise<{ exitCode: number; stdout: string; stderr: string }>][] = [
-    ['a shell', () => ssh([], [])],
-    ['a shell with a terminal', () => ssh(['-tt'], [])],
-    ['a command', () => ssh([], ['id'])],
-    ['a file', () => ssh([], ['cat', '/etc/passwd'])],
-    ['a command behind a verb', () => ssh([], [`hello ${nonce}; id`])],
-    ['a command in a verb', () => ssh([], [`hello $(id)`])],
-    ['a command on a second line', () => ssh([], [`hello ${nonce}\nid`])],
-    ['an option of the gate', () => ssh([], [`hello ${nonce} --root /`])],
-    [
-      'scp to here',
-      () =>
-        run('scp', [
-          '-O',
-          ...stolen(),
-          '-P',
-          String(pair.sshd.port),
-          '/etc/passwd',
-          `${user}@127.0.0.1:/tmp/pe-failover-thief`,
-        ]),
-    ],
-    ['scp from here', () => ssh([], ['scp -f /etc/passwd'])],
-    ['sftp', () => ssh(['-s'], ['sftp'])],
-    ['the reserved verb', () => ssh([], [`export sync-certs ${nonce}`])],
-    ['rsync from here', () => rsync('127.0.0.1:/etc/passwd', join(pair.a.root, 'loot'))],
-    [
-      'rsync from here under a verb',
-      () => rsync(`--rsync-path=${push(own, 1)}`, '127.0.0.1:/etc/passwd', join(pair.a.root, 'loot')),
-    ],
-    [
-      'rsync --sender with the right options',
-      () => ssh([], [`${push(own, 1)} ${server.replace('--server', '--server --sender')}`]),
-    ],
-    ['rsync with other options', () => rsync('-a', `--rsync-path=${push(own, 1)}`, '/etc/hostname', '127.0.0.1:.')],
-    [
-      'rsync to another directory',
-      () => rsync('-r', `--rsync-path=${push(own, 1)}`, '/etc/hostname', '127.0.0.1:/tmp/pe-failover-thief'),
-    ],
-    ['rsync upwards', () => ssh([], [`${push(own, 1)} ${server.replace(/\.$/, '../../..')}`])],
-    ['a stream upwards', () => ssh([], [`${push(own, 1, '../../etc')} ${server}`])],
-    ['a stream that nobody sends', () => ssh([], [`${push(own, 1, 'db-dump.other')} ${server}`])],
-    ['receipts of a file', () => ssh([], [`receipts ../../etc/passwd 0 ${nonce}`])],
-    [
-      'to confirm a stream that is a path',
-      () => ssh([], [`confirm ${nonce}`], JSON.stringify({ body: '{"stream":"../.."}', signature: '' })),
-    ],
-    ['to confirm what is no JSON', () => ssh([], [`confirm ${nonce}`], '{"body":"x","signature":""}')],
-    ['to leave a message without end', () => ssh([], [`message ${nonce}`], 'x'.repeat(70_000))],
-    ['a connection from here', () => ssh(['-W', `127.0.0.1:${pair.sshd.port}`], [])],
-    ['a port here', () => ssh(['-N', '-R', '0:127.0.0.1:22', '-o', 'ExitOnForwardFailure=yes'], [])],
-  ];
-
-  it.each(asked)('who wants %s gets nothing, and the inbox stays as it was', async (_, ask) => {
-    const before = snapshot(pair.b.paths.inbox);
-    const { exitCode, stdout, stderr } = await ask();
-    expect(exitCode, stderr).not.toBe(0);
-    expect(`${stdout}${stderr}`).not.toMatch(/root:|uid=|"class":"bug"/);
-    expect(snapshot(pair.b.paths.inbox)).toEqual(before);
-    for (const path of ['/tmp/pe-failover-thief', join(pair.a.root, 'loot')]) expect(existsSync(path)).toBe(false);
-  });
-
-  it('who opens a message and says nothing is sent away', { timeout: 30_000 }, async () => {
-    const silent = startChild({
-      file: 'ssh',
-      args: [...stolen(), '-p', String(pair.sshd.port), '-l', user, '127.0.0.1', `message ${nonce}`],
-    });
-    let said = '';
-    silent.stdout?.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));
-    await expect(silent.ended).resolves.toBe('ended with exit code 75');
-    expect(said).toContain('too long, or too slow');
-  });
-
-  it('learns by hello what root signed for it, and nothing else', async () => {
-    const { exitCode, stdout } = await ssh([], [`hello ${nonce}`]);
-    expect(exitCode).toBe(0);
-    expect(Object.keys(JSON.parse(stdout) as object).sort()).toEqual(['clock', 'gate', 'hello', 'nonce', 'ok']);
-  });
-});
-
 describe('a push', () => {
   let sessions: SshSession[] = [];
   afterEach(async () => {
@@ -149,7 +50,7 @@ describe('a push', () => {
       ...{
         host: '127.0.0.1',
         port: pair.sshd.port,
-        user,
+        user: userInfo().username,
         identity: pair.a.paths.keys.transfer,
         connectTimeoutSeconds: 3,
       },
@@ -186,7 +87,7 @@ describe('a push', () => {
   }
   const send = (by: Peer, what: DropToPush): Promise<unknown> =>
     by.push(what, { bulk: false, timeoutMs: 60_000, signal });
-  const bySsh = (epoch: Epoch) => ssh([], [`${push(epoch, 1)} ${server}`]);
+  const bySsh = (epoch: Epoch) => thiefOf(pair).ssh([], [`${pushWords(epoch, 1)} ${serverWords}`]);
 
   it.each([
     [
@@ -295,7 +196,7 @@ describe('a push', () => {
   it('that is newer ends an older one that is stuck, and not the other way round', async () => {
     const stuck = startChild({
       file: 'ssh',
-      args: [...stolen(), '-p', String(pair.sshd.port), '-l', user, '127.0.0.1', `${push(own, 7)} ${server}`],
+      args: [...thiefOf(pair).login(), `${pushWords(own, 7)} ${serverWords}`],
     });
     const inStaging = (): number[] => processesWhere(({ cwd }) => cwd === join(home(), 'staging'));
     await until('its rsync', () => inStaging().length > 0);
