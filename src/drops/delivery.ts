@@ -222,12 +222,22 @@ async function collect(
   let known = await readStream(parts.state, stream, parts.epoch);
   const settled = known.last !== undefined && known.last.sequence >= known.sequence && isFinal(known.last.state);
   if (known.publishedAt === undefined || settled) return [];
-  const fresh = await parts.peer.receipts(stream, known.last?.n ?? 0, waitSeconds, signal);
-  const ours = fresh.filter((receipt) => sameEpoch(receipt.epoch, parts.epoch) && receipt.stream === stream);
-  for (const receipt of ours) known = withReceipt(known, receipt);
-  if (ours.length > 0) await parts.state.write(stream, known);
-  return ours;
+  const end = parts.clock.monotonic() + waitSeconds * 1000;
+  for (;;) {
+    const left = Math.max(0, Math.ceil((end - parts.clock.monotonic()) / 1000));
+    const fresh = await parts.peer.receipts(stream, known.heard ?? 0, left, signal);
+    const ours = fresh.filter((receipt) => isOurs(receipt, known, stream));
+    const heard = fresh.at(-1)?.n;
+    if (heard === undefined) return [];
+    known = { ...ours.reduce(withReceipt, known), heard };
+    await parts.state.write(stream, known);
+    if (ours.length > 0) return ours;
+  }
 }
+
+// A refusal names the drop as it lay in the inbox, where an enemy may have put it: of a number that we never gave out.
+const isOurs = ({ epoch, stream, sequence }: Receipt, known: StreamState, name: string): boolean =>
+  stream === name && sameEpoch(epoch, known.epoch) && sequence <= known.sequence;
 
 /** What a later delta is made against. */
 export const baseOf = (receipt: Receipt): string => dropName(receipt);

@@ -13,6 +13,8 @@ export interface StreamState {
   readonly publishedAt?: string;
   /** The newest receipt, whatever it says. */
   readonly last?: Receipt;
+  /** Number of the newest receipt that was heard, also of drops that are not ours. */
+  readonly heard?: number;
   /** The newest receipt that says the drop arrived whole and was judged. */
   readonly acknowledged?: Receipt;
   readonly confirmedAt?: string;
@@ -30,13 +32,14 @@ export async function readStream(state: State, stream: string, epoch: Epoch): Pr
 export function withReceipt(known: StreamState, receipt: Receipt): StreamState {
   const newer = receipt.sequence >= (known.acknowledged?.sequence ?? 0);
   const acknowledged = arrived(receipt.state) && newer ? { acknowledged: receipt, confirmedAt: receipt.at } : {};
-  const needsWhole =
-    receipt.state === 'refused' ? true : arrived(receipt.state) && newer ? false : (known.needsWhole ?? false);
-  return { ...known, ...acknowledged, last: receipt, needsWhole };
+  const decides = newer && (receipt.state === 'refused' || arrived(receipt.state));
+  const needsWhole = decides ? receipt.state === 'refused' : (known.needsWhole ?? false);
+  return { ...known, ...acknowledged, last: receipt, heard: receipt.n, needsWhole };
 }
 
 /** The spare has lost what it once acknowledged: it is pushed again, whole. */
 export function forgotten(known: StreamState): StreamState {
-  const { epoch, sequence, last } = known;
-  return { epoch, sequence, needsWhole: true, ...(last === undefined ? {} : { last }) };
+  const { epoch, sequence, last, heard } = known;
+  const kept = { ...(last === undefined ? {} : { last }), ...(heard === undefined ? {} : { heard }) };
+  return { epoch, sequence, needsWhole: true, ...kept };
 }

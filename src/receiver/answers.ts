@@ -33,14 +33,19 @@ export async function status(paths: ReceiverPaths): Promise<Answer> {
   return { status: JSON.parse(text) as unknown };
 }
 
-/** Receipts of a stream that are newer than number `since`; waits for the first one at most `waitSeconds`. */
+/**
+ * Receipts of a stream that are newer than number `since`; waits for the first one at most `waitSeconds`. A number that
+ * was never given out here is of a spare that this one replaced: then all are newer.
+ */
 export async function receiptsSince(
   paths: ReceiverPaths,
   request: { stream: string; since: number; waitSeconds: number },
 ): Promise<Answer> {
   const path = receiptPath(paths, request.stream);
   const newer = async (): Promise<string[] | undefined> => {
-    const lines = (await readReceipts(path)).filter(({ receipt }) => receipt.n > request.since).map(({ line }) => line);
+    const receipts = await readReceipts(path);
+    const since = request.since > (receipts.at(-1)?.receipt.n ?? 0) ? 0 : request.since;
+    const lines = receipts.filter(({ receipt }) => receipt.n > since).map(({ line }) => line);
     return lines.length === 0 ? undefined : lines;
   };
   return { receipts: (await poll(newer, path, request.waitSeconds * 1000, 50)) ?? [] };

@@ -231,6 +231,18 @@ describe('a drop', () => {
     rmSync(join(ready(), name), { recursive: true });
   });
 
+  it('under a number that was never given out does not keep the word on later drops from the active', async () => {
+    plant({ name: `1.${epochId}-99999`, signature: 'none' });
+    await update.run(pair.context(pair.b));
+    secret('late', `${Math.random()}`);
+    const late = async (): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 2_200)); // longer than a push waits for its receipt
+      await update.run(pair.context(pair.b));
+    };
+    await expect(honest(late)).resolves.toMatchObject({ kind: 'done' });
+    expect(snapshot(secrets('b'))).toEqual(snapshot(secrets('a')));
+  });
+
   it('that is spoiled on its way is refused, and sent again whole', async () => {
     secret('four', `${Math.random()}`);
     let spoiled = false;

@@ -52,7 +52,7 @@ test('a file that the admin lists is live on the spare, verified, and an unchang
   ).toBe('[1]');
 
   writeFileSync(join(secrets(b), 'keys.json'), 'edited on the spare');
-  await expect(update.run(pair.context(b))).resolves.toMatchObject({ why: '1 files put back' });
+  await expect(update.run(pair.context(b))).resolves.toMatchObject({ why: '1 file put back' });
   expect(read(b, 'keys.json')).toBe('[2]');
 });
 

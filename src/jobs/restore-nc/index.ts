@@ -3,6 +3,7 @@ import type { Holds } from '../../drops/holds.ts';
 import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
 import { Failure, toFailure } from '../../errors.ts';
 import type { Classifier } from '../../puppet/classifier.ts';
+import { counted } from '../../rules/spoken.ts';
 import { classifierBrakes, classifierLimits, type ClassifierLimits } from '../../rules/brakes-classifier.ts';
 import { digestGroups, parseGroups, type Group } from '../../rules/groups.ts';
 import { mapHosts, type HostPair } from '../../rules/host-map.ts';
@@ -171,7 +172,9 @@ function warn({ log }: PassContext, made: MadeHereGroups, drift: Merged['drift']
     );
   if (drift.length > 0) {
     const points = drift.slice(0, 5).map(({ group, what }) => `${group}: ${what}`);
-    log.warning(`Stock node groups differ from the active's in ${drift.length} points: ${points.join('; ')}`);
+    log.warning(
+      `Stock node groups differ from the active's in ${counted(drift.length, 'point')}: ${points.join('; ')}`,
+    );
   }
 }
 

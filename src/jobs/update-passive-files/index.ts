@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { pruneArchive } from '../../drops/archive.ts';
 import type { Holds } from '../../drops/holds.ts';
 import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
+import { counted } from '../../rules/spoken.ts';
 import { planFiles, wouldEmpty, isBelow, type FilesPlan } from '../../rules/files-plan.ts';
 import { dropName, type Manifest } from '../../rules/manifest.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
@@ -157,7 +158,7 @@ async function carryOutReleased(
     if (hold.decision === 'released') {
       await fence();
       for (const path of stand) await removeIfThere(join(home.root, path));
-      log.success(`Released hold ${hold.id}: ${stand.length} files removed`);
+      log.success(`Released hold ${hold.id}: ${counted(stand.length, 'file')} removed`);
     }
     await holds.close(hold.id);
   }
@@ -179,6 +180,6 @@ async function heal(
     log.warning(`Put back, because it differed from the active's: /${entry.path}`);
   }
   return healed > 0
-    ? { kind: 'done', why: `${healed} files put back` }
+    ? { kind: 'done', why: `${counted(healed, 'file')} put back` }
     : { kind: 'unchanged', why: 'waits for a drop of the active' };
 }
