@@ -22,21 +22,25 @@ export async function benchCertificates(): Promise<Measured[]> {
   b.start();
   a.start();
   await a.says(completed, 60_000);
-  await untilLive(b, 'first', certificates);
-  const single = await signToLive(a, b, ca);
-  const many = await burstToLive(a, b, ca);
+  await untilLive(pair, 'first', certificates);
+  const single = await signToLive(pair, ca);
+  const many = await burstToLive(pair, ca);
   return [...single, ...many, memory('agent_active_rss', a), memory('agent_passive_rss', b)];
 }
+
+type Pair = { readonly a: AgentMaster; readonly b: AgentMaster };
+const read = ({ cadir }: AgentMaster, path: string): string => readFileSync(join(cadir, path), 'utf8');
 
 const names = (prefix: string, count: number): string[] =>
   Array.from({ length: count }, (_, n) => `${prefix}${n}.bench`);
 
-async function signToLive(a: AgentMaster, b: AgentMaster, ca: TestCa): Promise<Measured[]> {
+async function signToLive(pair: Pair, ca: TestCa): Promise<Measured[]> {
+  const { a } = pair;
   const [live, receipt]: [number[], number[]] = [[], []];
   for (let n = 0; n < samples + 3; n += 1) {
     const begun = performance.now();
     await ca.sign(`single${n}.bench`);
-    await untilLive(b, `single${n}.bench`);
+    await untilLive(pair, `single${n}.bench`);
     const isLive = performance.now();
     await a.says(completed);
     if (n >= 3) live.push(isLive - begun); // the first three warm up
@@ -46,11 +50,12 @@ async function signToLive(a: AgentMaster, b: AgentMaster, ca: TestCa): Promise<M
   return [summary('sign_to_live', 'ms', live, 200), summary('sign_to_receipt', 'ms', receipt, 200)];
 }
 
-async function burstToLive(a: AgentMaster, b: AgentMaster, ca: TestCa): Promise<Measured[]> {
+async function burstToLive(pair: Pair, ca: TestCa): Promise<Measured[]> {
+  const { a } = pair;
   const before = sequence(a);
   await ca.signMany(names('burst', burst));
   const written = performance.now();
-  await untilLive(b, 'burst', burst);
+  await untilLive(pair, 'burst', burst);
   const seconds = (performance.now() - written) / 1000;
   await sleep(1_000);
   return [
@@ -64,10 +69,12 @@ const sequence = ({ root }: AgentMaster): number =>
     .sequence;
 
 /** One certificate, or the numbered ones of a series, byte for byte where the spare's CA has them. */
-async function untilLive(b: AgentMaster, name: string, count?: number): Promise<void> {
+async function untilLive(pair: Pair, name: string, count?: number): Promise<void> {
   const end = performance.now() + 60_000;
+  const { a, b } = pair;
   for (const one of count === undefined ? [name] : names(name, count)) {
-    while (!existsSync(join(b.cadir, `signed/${one}.pem`))) {
+    const path = `signed/${one}.pem`;
+    while (!existsSync(join(b.cadir, path)) || read(b, path) !== read(a, path)) {
       if (performance.now() > end)
         throw new Error(`${one} did not reach the spare within 60 s:\n${b.log.slice(-5).join('\n')}`);
       await sleep(1);
