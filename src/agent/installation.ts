@@ -35,7 +35,9 @@ export interface InstallParts {
   readonly exec: Exec;
   /** Makes users and gives files away: root on its own machine only. */
   readonly system: boolean;
-  /** Ids of the transfer user; asked again after it was made. */
+  /** Name of the transfer user. */
+  readonly user: string;
+  /** Its ids; asked again after it was made. */
   readonly transferIds: () => Promise<{ uid: number; gid: number } | undefined>;
   readonly sampleConfig: string;
   readonly newEpochId: () => string;
@@ -59,7 +61,7 @@ export function installChanges(parts: InstallParts, order: InstallOrder): Change
 interface Directory {
   readonly path: string;
   readonly mode: number;
-  readonly owner: 'root' | 'root:pe-transfer' | 'pe-transfer';
+  readonly owner: 'root' | 'root:transfer' | 'transfer';
 }
 
 const streamsOfInbox = ['sync-certs', 'sync-files', 'nc-dump'];
@@ -84,10 +86,10 @@ function directories(paths: Paths): Directory[] {
     { path: paths.keys.directory, mode: 0o700, owner: 'root' },
     { path: dirname(paths.fact), mode: 0o755, owner: 'root' },
     { path: dirname(paths.events), mode: 0o700, owner: 'root' },
-    { path: paths.data, mode: 0o710, owner: 'root:pe-transfer' },
-    { path: paths.state, mode: 0o710, owner: 'root:pe-transfer' },
-    { path: paths.receipts, mode: 0o750, owner: 'root:pe-transfer' },
-    ...inbox.map((path) => ({ path, mode: 0o700, owner: 'pe-transfer' as const })),
+    { path: paths.data, mode: 0o710, owner: 'root:transfer' },
+    { path: paths.state, mode: 0o710, owner: 'root:transfer' },
+    { path: paths.receipts, mode: 0o750, owner: 'root:transfer' },
+    ...inbox.map((path) => ({ path, mode: 0o700, owner: 'transfer' as const })),
     ...rootOnly.map((path) => ({ path, mode: 0o700, owner: 'root' as const })),
     { path: paths.home, mode: 0o755, owner: 'root' },
   ];
@@ -103,10 +105,10 @@ function directoryChange(parts: InstallParts, { path, mode, owner }: Directory):
   const wanted = async (): Promise<Ownership> => {
     if (!parts.system) return { mode };
     const { uid, gid } = (await parts.transferIds()) ?? { uid: 0, gid: 0 };
-    return owner === 'pe-transfer' ? { mode, uid, gid } : { mode, uid: 0, gid: owner === 'root' ? 0 : gid };
+    return owner === 'transfer' ? { mode, uid, gid } : { mode, uid: 0, gid: owner === 'root' ? 0 : gid };
   };
   return {
-    what: `make ${path} (${mode.toString(8)}, ${owner})`,
+    what: `make ${path} (${mode.toString(8)}, ${owner.replace('transfer', parts.user)})`,
     isNeeded: async () => {
       const [found, { uid, gid }] = [await lstat(path).catch(() => undefined), await wanted()];
       if (found?.isDirectory() !== true || (found.mode & 0o7777) !== mode) return true;
@@ -116,27 +118,18 @@ function directoryChange(parts: InstallParts, { path, mode, owner }: Directory):
   };
 }
 
-function transferUser({ exec, paths, transferIds }: InstallParts): Change {
+function transferUser({ exec, paths, user, transferIds }: InstallParts): Change {
   return {
-    what: 'make the user pe-transfer, who takes drops in and owns nothing else',
+    what: `make the user ${user}, who takes drops in and owns nothing else`,
     isNeeded: async () => (await transferIds()) === undefined,
     make: async () => {
       // A shell, because forced commands run through it; "*" for a password, because sshd refuses a locked account.
       await exec({
         file: 'useradd',
-        args: [
-          '--system',
-          '--user-group',
-          '--home-dir',
-          paths.home,
-          '--no-create-home',
-          '--shell',
-          '/bin/sh',
-          'pe-transfer',
-        ],
+        args: ['--system', '--user-group', '--home-dir', paths.home, '--no-create-home', '--shell', '/bin/sh', user],
         timeoutMs: 30_000,
       });
-      await exec({ file: 'usermod', args: ['-p', '*', 'pe-transfer'], timeoutMs: 30_000 });
+      await exec({ file: 'usermod', args: ['-p', '*', user], timeoutMs: 30_000 });
     },
   };
 }

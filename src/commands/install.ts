@@ -8,6 +8,7 @@ import {
 } from '../agent/installation.ts';
 import { openHost, openMaster, sampleConfig, type Host } from '../app.ts';
 import { Failure } from '../errors.ts';
+import { counted } from '../rules/spoken.ts';
 import { normalFingerprint } from '../rules/hello.ts';
 import { formatPairing, parsePairing } from '../rules/pairing.ts';
 import { exec } from '../system/exec.ts';
@@ -33,13 +34,16 @@ export async function install(root: string, options: InstallOptions): Promise<nu
     paths: host.paths,
     exec,
     system: host.system,
+    user: host.config.transfer.user,
     transferIds: host.transferIds,
     sampleConfig: sampleConfig(),
     newEpochId: () => randomBytes(8).toString('hex'),
   };
   const changed = await make(installChanges(parts, order), options.dryRun);
   if (options.dryRun) {
-    console.log(changed === 0 ? 'Nothing to change.' : `${changed} changes would be made. Nothing was done.`);
+    console.log(
+      changed === 0 ? 'Nothing to change.' : `${counted(changed, 'change')} would be made. Nothing was done.`,
+    );
     return 0;
   }
   if (changed === 0) console.log('Nothing to change: this master is installed.');

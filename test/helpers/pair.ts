@@ -201,6 +201,7 @@ async function install(root: string, certname: string, order: InstallOrder): Pro
     paths,
     exec,
     system: false,
+    user: 'pe-transfer',
     transferIds: () => Promise.resolve(undefined),
     sampleConfig: '---\n',
     newEpochId: () => epochId,
