@@ -66,6 +66,9 @@ export function toFailure(thrown: unknown): Failure {
   if (thrown instanceof Error && thrown.name === 'AbortError') {
     return new Failure('interrupted', 'interrupted', { cause: thrown });
   }
+  if (thrown instanceof Error && thrown.name === 'TimeoutError') {
+    return new Failure('unreachable', 'no answer in time', { cause: thrown });
+  }
   const why = thrown instanceof Error ? thrown.message : String(thrown);
   if (isDiskFull(thrown)) {
     const hint = 'Free some space there; df -h shows how much is missing. Nothing is lost, it is tried again';

@@ -96,8 +96,7 @@ export async function senderTo(master: Master, name: string, epoch: Epoch, build
 /** The spare may ask who we are from now on: before it is promoted, it does. */
 async function letAsk({ keys, spare: { gate } }: Master, spare: Pairing): Promise<void> {
   await keys.write(spare, 'hello-only');
-  const known = await gate.read();
-  if (known !== undefined) await gate.write({ ...known, peer: spare.certname });
+  await gate.update(() => ({ peer: spare.certname }));
 }
 
 async function jobHost(master: Master, onClose: (close: () => void) => void): Promise<JobHost> {

@@ -16,6 +16,8 @@ export interface AgentParts {
   readonly fact: Pick<FactOptions, 'path' | 'keep'>;
   readonly session: SessionParts;
   readonly transitions: Omit<TransitionParts, 'leave' | 'applyPending'>;
+  /** Ends operations that a crash interrupted and that no role may leave half done. */
+  readonly recover?: (signal: AbortSignal) => Promise<void>;
   /** The jobs of a role, made for one epoch. */
   readonly workOf: (role: 'active' | 'passive', epoch: Epoch, fact: JudgedFact) => Promise<RoleWork>;
 }
@@ -24,6 +26,8 @@ export interface AgentView {
   readonly entered: Entered | undefined;
   /** What a transition waits for, while one goes on. */
   readonly changing: string | undefined;
+  /** Why the role could not be entered; tried again every few seconds. */
+  readonly trouble: string | undefined;
   readonly jobs: readonly JobSnapshot[];
 }
 
@@ -43,18 +47,27 @@ const retryMs = 5_000;
 /** What the agent is in the middle of. */
 interface Life {
   session: RoleSession | undefined;
+  /** Of the role that is being left: its passes go on to their next safe point. */
+  ending: RoleSession | undefined;
   entered: Entered | undefined;
   changing: string | undefined;
+  trouble: string | undefined;
   fact: JudgedFact | undefined;
+  /** Fires when the fact that is being entered is overtaken by a newer one, or the agent ends. */
+  overtaken: AbortController;
 }
 
 export function createAgent(parts: AgentParts): Agent {
-  const life: Life = { session: undefined, entered: undefined, changing: undefined, fact: undefined };
+  const life: Life = {
+    ...{ session: undefined, ending: undefined, entered: undefined, changing: undefined, trouble: undefined },
+    ...{ fact: undefined, overtaken: new AbortController() },
+  };
   const facts = latestOnly<JudgedFact>();
   let newest: JudgedFact | undefined;
   const judged = (fact: JudgedFact): void => {
     newest = fact;
     facts.offer(fact);
+    life.overtaken.abort();
   };
   return {
     reload: () => {
@@ -65,11 +78,14 @@ export function createAgent(parts: AgentParts): Agent {
       const options = { ...parts.fact, clock: parts.clock, watch: watchDirectory, onRole: judged };
       const following = followRole(options, signal);
       signal.addEventListener('abort', facts.end, { once: true });
-      for await (const fact of facts) await untilEntered(parts, () => enter(parts, life, fact), facts.hasNewer, signal);
+      for await (const fact of facts) await untilEntered(parts, life, fact, facts.hasNewer, signal);
       await leave(life);
       await following;
     },
-    view: () => ({ entered: life.entered, changing: life.changing, jobs: life.session?.snapshot() ?? [] }),
+    view: () => {
+      const { entered, changing, trouble, session, ending } = life;
+      return { entered, changing, trouble, jobs: (session ?? ending)?.snapshot() ?? [] };
+    },
     trigger: async (job) => {
       if (life.session !== undefined) return await life.session.trigger(job);
       const why = life.changing ?? life.entered?.why ?? 'the role is not settled yet';
@@ -103,30 +119,48 @@ async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<v
 
 /** The text changed, but nothing in it that we act upon: the gate opens again, and the session goes on. */
 async function acknowledgeEdit({ transitions }: AgentParts, life: Life, fact: JudgedFact): Promise<void> {
-  const gate = await transitions.gate.read();
-  if (gate !== undefined) await transitions.gate.write({ ...gate, fact: fact.sha256 });
+  await transitions.gate.update(() => ({ fact: fact.sha256 }));
   life.fact = fact;
 }
 
 async function leave(life: Life): Promise<void> {
-  const old = life.session;
+  life.ending = life.session;
   life.session = undefined;
-  await old?.end(drainMs);
+  await life.ending?.end(drainMs);
+  life.ending = undefined;
 }
 
-/** The last work of a spare before it is promoted: what was verified goes live. */
+/** The last work of a spare before it is promoted: what was verified goes live. Ends when the fact is overtaken. */
 async function applyPending(parts: AgentParts, life: Life, epoch: Epoch, fact: JudgedFact): Promise<void> {
   const work = await parts.workOf('passive', epoch, fact);
   const jobs = work.jobs.map((job) => ({ ...job, triggers: [] }));
   const last = openRoleSession(parts.session, { ...work, jobs });
   await last.start();
+  const { signal } = life.overtaken;
+  const end = (): void => void last.end(drainMs);
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end, { once: true });
+  life.ending = last;
   for (const { name } of jobs) {
+    if (signal.aborted) break;
     life.changing = `applies what is pending: ${name}`;
-    await last.trigger(name, 'promotion').catch((error: unknown) => {
-      parts.log.failure(`Before the promotion: ${toFailure(error).message}`);
-    });
+    await applyOne(parts, last, name);
   }
+  signal.removeEventListener('abort', end);
   await last.end(drainMs);
+  life.ending = undefined;
+  if (!signal.aborted) return;
+  throw new Failure('interrupted', 'the promotion is put off', { why: 'the fact was edited, or the agent ends' });
+}
+
+async function applyOne({ log }: AgentParts, last: RoleSession, job: string): Promise<void> {
+  try {
+    const { kind, why } = await last.trigger(job, 'promotion');
+    if (kind === 'waiting' || kind === 'held') log.warning(`Before the promotion, ${job} is ${kind}: ${why}`);
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.class !== 'interrupted') log.failure(`Before the promotion: ${failure.message}`);
+  }
 }
 
 function warnWithoutSpare({ log }: AgentParts, role: 'active' | 'passive', { role: fact }: JudgedFact): void {
@@ -134,22 +168,34 @@ function warnWithoutSpare({ log }: AgentParts, role: 'active' | 'passive', { rol
   log.warning('Active without a passive master: waits until pe_failover_passive_master is set in the fact');
 }
 
-/** A transition that fails half-way is repeated: the gate stays closed meanwhile. A newer fact takes its place. */
+/** A transition that fails half-way is repeated, with the gate closed meanwhile. A newer fact takes its place. */
 async function untilEntered(
   parts: AgentParts,
-  enter: () => Promise<void>,
+  life: Life,
+  fact: JudgedFact,
   hasNewer: () => boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  while (!signal.aborted) {
+  const { log } = parts.session;
+  const end = (): void => life.overtaken.abort();
+  signal.addEventListener('abort', end, { once: true });
+  while (!signal.aborted && !hasNewer()) {
+    life.overtaken = new AbortController();
     try {
-      return await enter();
+      await enter(parts, life, fact);
+      life.trouble = undefined;
+      log.worked('agent');
+      break;
     } catch (error) {
-      parts.log.failure(`The role could not be entered: ${toFailure(error).message}`);
+      const failure = toFailure(error);
+      life.trouble = `the role ${fact.role.role} could not be entered: ${failure.message}`;
+      if (failure.class === 'interrupted') parts.log.warning(failure.message);
+      else log.failed('agent', new Failure(failure.class, life.trouble, { cause: failure }));
+      await parts.transitions.gate.update(() => ({ closed: life.trouble ?? '' })).catch(() => undefined);
     }
-    if (hasNewer()) return;
-    await parts.clock.sleep(retryMs, signal).catch(() => undefined);
+    if (!hasNewer()) await parts.clock.sleep(retryMs, life.overtaken.signal).catch(() => undefined);
   }
+  signal.removeEventListener('abort', end);
 }
 
 /** A queue of one: what was not taken yet is overtaken by what is offered. */

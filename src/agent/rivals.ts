@@ -1,6 +1,6 @@
 import { Failure, toFailure } from '../errors.ts';
 import { formatEpoch, isEpoch } from '../rules/epoch.ts';
-import { rivalName, type Gate } from '../rules/gate.ts';
+import { isRival, rivalName, type Gate } from '../rules/gate.ts';
 import { openHostileTree } from '../system/beneath.ts';
 
 /**
@@ -14,7 +14,7 @@ export async function findRival(inbox: string, gate: Gate | undefined): Promise<
     const text = await tree.readText(rivalName, 1024);
     await tree.remove(rivalName);
     const note = JSON.parse(text) as { epoch?: unknown };
-    if (!isEpoch(note.epoch)) return undefined;
+    if (!isEpoch(note.epoch) || !isRival(gate, note.epoch)) return undefined; // an old note, or nonsense
     const peer = gate.peer ?? 'the other master';
     const why = `${peer} pushes in epoch ${formatEpoch(note.epoch)}, and this master is active in epoch ${formatEpoch(gate.epoch)}. Neither writes to the other, but both CAs sign`;
     return new Failure('refused', 'both masters are active', {

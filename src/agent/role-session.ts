@@ -51,18 +51,20 @@ export function openRoleSession(parts: SessionParts, work: RoleWork): RoleSessio
     dropDirectory: parts.dropDirectory,
     dropPollMs: 5_000,
   });
+  let ended: Promise<void> | undefined;
+  const end = async (limitMs: number): Promise<void> => {
+    leaving.abort();
+    await scheduler.drain(limitMs);
+    over.abort();
+    await work.close();
+  };
   return {
     role: work.role,
     epoch: work.epoch,
     trigger: scheduler.trigger,
     snapshot: scheduler.snapshot,
     start: () => scheduler.start(over.signal),
-    end: async (limitMs) => {
-      leaving.abort();
-      await scheduler.drain(limitMs);
-      over.abort();
-      await work.close();
-    },
+    end: (limitMs) => (ended ??= end(limitMs)),
   };
 }
 

@@ -28,11 +28,14 @@ export interface Scheduler {
   /** One pass of the job that begins after this call. Rejects with its Failure, or "refused" for a job of the other role. */
   trigger(job: string, cause?: string): Promise<Outcome>;
   snapshot(): readonly JobSnapshot[];
-  /** Starts nothing more, lets running passes end for `limitMs`, then aborts them. Resolves with the jobs that run on all the same. */
-  drain(limitMs: number): Promise<readonly string[]>;
+  /** Starts nothing more, lets running passes end for `limitMs`, then aborts them. Resolves when none runs any more. */
+  drain(limitMs: number): Promise<void>;
 }
 
 const graceMs = 10_000;
+
+const stuckSentence = (jobs: readonly string[]): string =>
+  `${jobs.join(', ')} does not end when told to: the role is left when it does. To end it now, type: systemctl restart pe-failover`;
 
 type Releases = (() => Promise<void>)[];
 
@@ -69,7 +72,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const why = 'the role session ends';
       for (const runner of runners) runner.abortPass(new Failure('interrupted', 'interrupted', { why }));
       await within(graceMs, alive, options.clock);
-      return runners.filter((runner) => runner.snapshot().state === 'running').map(({ job }) => job.name);
+      const running = runners.filter((runner) => runner.snapshot().state === 'running').map(({ job }) => job.name);
+      if (running.length > 0) options.log.forJob('agent').failure(stuckSentence(running));
+      // However long it takes: a pass of the old role beside the new role would be worse than a late role.
+      await alive;
     },
   };
 }

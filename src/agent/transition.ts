@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { toFailure } from '../errors.ts';
+import { Failure, toFailure } from '../errors.ts';
 import type { AuthorizedKeys } from '../drops/authorized-keys.ts';
 import type { EpochBook, EpochState } from '../drops/epoch-book.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import type { GateFile } from '../drops/gate-file.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Pairing } from '../rules/pairing.ts';
-import { nextEpoch, planTransition, type Transition } from '../rules/transition.ts';
+import { judgeData, nextEpoch, planTransition, type DataAge, type Transition } from '../rules/transition.ts';
 import type { JudgedFact } from '../system/fact.ts';
 import type { JobLog } from '../system/log.ts';
 
@@ -21,8 +21,12 @@ export interface TransitionParts {
   readonly askPeer: (fact: JudgedFact) => Promise<Epoch | undefined>;
   /** Ends the session of the old role at its next safe points. */
   readonly leave: () => Promise<void>;
-  /** Applies what was verified and is pending, as the spare that this still is. */
+  /** Applies what was verified and is pending, as the spare that this still is. Throws `interrupted` when the fact changes. */
   readonly applyPending: (epoch: Epoch) => Promise<void>;
+  /** Whether the fact file still is what was judged. */
+  readonly stillSays: (fact: JudgedFact) => Promise<boolean>;
+  /** The streams of this pair. */
+  readonly streams: readonly string[];
   /** Tells what the transition has done. */
   readonly progress?: (point: TransitionPoint) => void;
 }
@@ -54,29 +58,24 @@ export async function enterRole(parts: TransitionParts, fact: JudgedFact): Promi
       return await suspend(parts, fact, known, plan);
     case 'resume':
       await parts.leave();
-      return await open(parts, fact, plan.role, known?.seen ?? noEpoch, plan.why);
+      return await open(parts, fact, plan.role, await seenNow(parts), plan.why);
     case 'demote':
       parts.log.success(plan.why);
       await close(parts, fact, known, 'demoting');
       await leave(parts);
-      await parts.epochs.settle('passive', known?.seen ?? noEpoch);
+      await parts.epochs.settle('passive', await seenNow(parts));
       parts.progress?.('settled');
-      return await open(parts, fact, 'passive', known?.seen ?? noEpoch, plan.why);
+      return await open(parts, fact, 'passive', await seenNow(parts), plan.why);
     case 'promote':
       return await promote(parts, fact, known, plan.why);
   }
 }
 
-function planned(fact: JudgedFact, known: EpochState | undefined, peer?: Epoch): Transition {
-  const situation = {
-    settled: known?.settled.role,
-    seen: known?.seen ?? noEpoch,
-    data: known?.data,
-    forceStale: known?.forceStale ?? false,
-    fact: fact.role,
-  };
-  return planTransition(situation, peer);
-}
+const planned = (fact: JudgedFact, known: EpochState | undefined): Transition =>
+  planTransition({ settled: known?.settled.role, fact: fact.role });
+
+// The old role may have raised it on its last steps.
+const seenNow = async ({ epochs }: TransitionParts): Promise<Epoch> => (await epochs.read())?.seen ?? noEpoch;
 
 // The peer is asked when nothing runs here any more: its answer may take 3 s, and may forbid the promotion.
 async function promote(
@@ -90,18 +89,35 @@ async function promote(
   await leave(parts);
   await parts.applyPending(before?.seen ?? noEpoch);
   parts.progress?.('pending applied');
-  const known = await parts.epochs.read(); // a pending drop may have raised it
   const peerEpoch = await parts.askPeer(fact);
-  const plan = planned(fact, known, peerEpoch);
-  if (plan.kind === 'suspend') return await suspend(parts, fact, known, plan);
-  const epoch = nextEpoch(known?.seen ?? noEpoch, peerEpoch, randomBytes(8).toString('hex'));
+  const known = await parts.epochs.read(); // a pending drop may have raised it
+  const { stale, missing } = judgeData(ageOf(parts, known, peerEpoch));
+  if (stale !== undefined && known?.forceStale !== true)
+    return await suspend(parts, fact, known, { kind: 'suspend', why: stale, hint: forceHint });
   const peer = await parts.peer(fact);
+  await demandStillWanted(parts, fact);
   if (peer !== undefined) await parts.keys.write(peer, 'hello-only');
   parts.progress?.('keys narrowed');
+  const epoch = nextEpoch(known?.seen ?? noEpoch, peerEpoch, randomBytes(8).toString('hex'));
   await parts.epochs.settle('active', epoch);
   parts.progress?.('settled');
   parts.log.success(`Promoted: epoch ${formatEpoch(epoch)}`);
+  if (missing.length > 0) parts.log.warning(`Promoted without ${missing.join(', ')}: nothing of it ever arrived here`);
   return await open(parts, fact, 'active', epoch, why);
+}
+
+const forceHint = 'To promote it all the same, type: pe-failover promote --force-stale';
+
+const ageOf = ({ streams }: TransitionParts, known: EpochState | undefined, peer: Epoch | undefined): DataAge => ({
+  seen: known?.seen ?? noEpoch,
+  peer,
+  data: streams.map((stream) => ({ stream, epoch: known?.streams?.[stream] ?? known?.data })),
+});
+
+/** An admin who took the word back while pending drops were applied gets no promotion. */
+async function demandStillWanted(parts: TransitionParts, fact: JudgedFact): Promise<void> {
+  if (await parts.stillSays(fact)) return;
+  throw new Failure('interrupted', 'the promotion is put off', { why: 'the fact file was edited meanwhile' });
 }
 
 async function open(

@@ -8,8 +8,10 @@ import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
 import { openHost, openMaster, peerOf, type Master } from '../app.ts';
 import { settingsOf, senderTo, streamsOf, workOf } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
+import { knownPeer } from '../drops/greeter.ts';
+import { createState } from '../system/state.ts';
 import type { Epoch } from '../rules/epoch.ts';
-import type { JudgedFact } from '../system/fact.ts';
+import { readRole, type JudgedFact } from '../system/fact.ts';
 
 /** Runs until a signal ends it: the first lets running work end at its next safe point. */
 export async function runAgent(
@@ -32,6 +34,8 @@ export async function runAgent(
       log,
       peer: (fact) => peerOf(master.paths, fact, log),
       askPeer: (fact) => askPeer(master, fact),
+      stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
+      streams: streamsOf(master).map(({ name }) => name),
       ...(progress === undefined ? {} : { progress }),
     },
     workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
@@ -76,10 +80,13 @@ async function publishStatus(master: Master, agent: Agent, signal: AbortSignal):
 }
 
 async function askPeer(master: Master, { role }: JudgedFact): Promise<Epoch | undefined> {
-  if (role.role !== 'active' || role.passiveMaster === undefined) return undefined;
-  const sender = await senderTo(master, role.passiveMaster, noEpoch, settingsOf(master).build);
+  const log = master.log.forJob('agent');
+  const named = role.role === 'active' ? role.passiveMaster : undefined;
+  const host = named ?? (await knownPeer(createState(master.paths.state)))?.certname;
+  if (host === undefined) return undefined; // this master never had one
+  const sender = await senderTo(master, host, noEpoch, settingsOf(master).build);
   try {
-    return await peerEpoch(async (signal) => (await sender.peer.hello(signal)).gate.epoch, master.log.forJob('agent'));
+    return await peerEpoch(async (signal) => (await sender.peer.hello(signal)).gate.epoch, log);
   } finally {
     await sender.close();
   }

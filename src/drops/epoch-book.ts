@@ -1,4 +1,4 @@
-import { compareEpochs, type Epoch } from '../rules/epoch.ts';
+import { compareEpochs, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { State } from '../system/state.ts';
 
 /** `state/epoch.json`. */
@@ -7,8 +7,10 @@ export interface EpochState {
   readonly seen: Epoch;
   /** The last role that was entered to its end, and when; ISO 8601. */
   readonly settled: { readonly role: 'active' | 'passive'; readonly at: string };
-  /** The epoch that the live data here is of: the one we were active in, or that of the newest applied drop. */
+  /** The epoch that we were active in last: then all live data here is of it. */
   readonly data?: Epoch;
+  /** By stream, what was applied since: the epoch of its newest drop that is live. */
+  readonly streams?: Readonly<Record<string, Epoch>>;
   /** An admin's word that a stale promotion is wanted; used up by it. */
   readonly forceStale?: boolean;
 }
@@ -19,8 +21,8 @@ export interface EpochBook {
   settle(role: 'active' | 'passive', seen: Epoch): Promise<void>;
   /** Remembers a higher epoch; a lower one changes nothing. */
   raise(seen: Epoch): Promise<void>;
-  /** Live data here is now of this epoch. */
-  applied(epoch: Epoch): Promise<void>;
+  /** The live data of a stream is now of this epoch. */
+  applied(stream: string, epoch: Epoch): Promise<void>;
   permitStale(): Promise<void>;
 }
 
@@ -37,19 +39,22 @@ export function createEpochBook(state: State, now: () => Date): EpochBook {
   return {
     read,
     settle: (role, seen) =>
-      change(({ data, settled }) => {
+      change(({ data, streams, settled }) => {
         const at = settled.role === role ? settled.at : now().toISOString();
-        const own = role === 'active' ? seen : data;
-        return { seen, settled: { role, at }, ...(own === undefined ? {} : { data: own }) };
+        if (role === 'active') return { seen, settled: { role, at }, data: seen };
+        const kept = { ...(data === undefined ? {} : { data }), ...(streams === undefined ? {} : { streams }) };
+        return { seen, settled: { role, at }, ...kept };
       }),
     raise: async (seen) => {
       const known = await read();
       if (known === undefined || compareEpochs(seen, known.seen) === 'higher')
         await change((old) => ({ ...old, seen }));
     },
-    applied: async (epoch) => {
+    applied: async (stream, epoch) => {
       const known = await read();
-      if (known?.data?.id !== epoch.id) await change((old) => ({ ...old, data: epoch }));
+      const of = known?.streams?.[stream];
+      if (of === undefined || !sameEpoch(of, epoch))
+        await change((old) => ({ ...old, streams: { ...old.streams, [stream]: epoch } }));
     },
     permitStale: () => change((old) => ({ ...old, forceStale: true })),
   };

@@ -8,6 +8,8 @@ import { readSealed, seal, type Signer } from '../system/sign.ts';
 export interface GateFile {
   read(): Promise<Gate | undefined>;
   write(gate: Omit<Gate, 'format' | 'certname' | 'since'>): Promise<void>;
+  /** Writes what `change` makes of it; nothing where there is no gate yet. One after the other, with `write`. */
+  update(change: (gate: Gate) => Partial<Gate>): Promise<void>;
   /** Throws unless role and epoch are still those of the session. "closed" keeps them: pending drops may still be applied. */
   fence(role: 'active' | 'passive', epoch: Epoch): Promise<void>;
 }
@@ -29,12 +31,19 @@ export function createGateFile(
       hint: `Type: rm ${path}, and restart the agent`,
     });
   };
+  const write = async (words: Omit<Gate, 'format' | 'certname' | 'since'>): Promise<void> => {
+    const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words };
+    await writeFileAtomic(path, `${seal(signer, 'gate', gate)}\n`, ownership);
+  };
+  const inTurn = oneAfterTheOther();
   return {
     read,
-    write: async (words) => {
-      const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words };
-      await writeFileAtomic(path, `${seal(signer, 'gate', gate)}\n`, ownership);
-    },
+    write: (words) => inTurn(() => write(words)),
+    update: (change) =>
+      inTurn(async () => {
+        const gate = await read();
+        if (gate !== undefined) await write({ ...gate, ...change(gate) });
+      }),
     fence: async (role, epoch) => {
       const gate = await read();
       if (gate !== undefined && gate.role === role && isStill(role, gate.epoch, epoch)) return;
@@ -43,6 +52,16 @@ export function createGateFile(
         why: `this pass began as ${role} in epoch ${formatEpoch(epoch)}, and this master is now ${is}`,
       });
     },
+  };
+}
+
+/** Transitions, greetings and drops of a newer epoch all change the file: none may write what another has just replaced. */
+function oneAfterTheOther(): (work: () => Promise<void>) => Promise<void> {
+  let turn: Promise<void> = Promise.resolve();
+  return (work) => {
+    const done = turn.then(work);
+    turn = done.catch(() => undefined);
+    return done;
   };
 }
 

@@ -1,5 +1,6 @@
 import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, type Epoch } from '../rules/epoch.ts';
+import { wayOut } from '../rules/gate.ts';
 import { formatPairing, parsePairing, type Pairing } from '../rules/pairing.ts';
 import type { Clock } from '../system/clock.ts';
 import type { JobLog } from '../system/log.ts';
@@ -72,6 +73,6 @@ function whyOvertaken({ gate }: Greeting, epoch: Epoch): Failure | undefined {
   const why = `our epoch is ${formatEpoch(epoch)}, ${gate.certname} is ${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
   return new Failure('latched', 'this active was overtaken', {
     why,
-    hint: 'Demote it: set pe_failover_mode: passive in its fact file',
+    hint: wayOut(order === 'conflict' ? order : 'lower', gate.role),
   });
 }

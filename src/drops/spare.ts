@@ -1,3 +1,4 @@
+import { isLive } from '../rules/receipt.ts';
 import type { Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
 import type { Clock } from '../system/clock.ts';
@@ -66,7 +67,7 @@ export function createSpare(parts: SpareParts): Spare {
     all: written.all,
     write: async (words) => {
       const receipt = await written.write(words);
-      if (receipt.state === 'applied' || receipt.state === 'unchanged') await epochs.applied(receipt.epoch);
+      if (isLive(receipt)) await epochs.applied(receipt.stream, receipt.epoch);
       await introduce();
       return receipt;
     },
@@ -87,8 +88,7 @@ function intakeParts(parts: SpareParts, book: ReceiptBook, gate: GateFile, epoch
     epoch: async () => (await epochs.read())?.seen ?? noEpoch,
     raiseEpoch: async (epoch) => {
       await epochs.raise(epoch);
-      const known = await gate.read();
-      if (known !== undefined) await gate.write({ ...known, epoch });
+      await gate.update(() => ({ epoch }));
     },
     confirmed: (stream, digest) =>
       confirmations.write(`${stream}.confirmed`, { digest, at: clock.now().toISOString() }),

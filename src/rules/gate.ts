@@ -43,11 +43,9 @@ export function judgeEntry(
   const order = compareEpochs(caller.epoch, gate.epoch);
   const both = `your epoch is ${formatEpoch(caller.epoch)}, mine is ${formatEpoch(gate.epoch)}`;
   if (order === 'lower')
-    return latched(`${both}: ${gate.certname} was promoted after you. Demote yourself: set pe_failover_mode: passive`);
+    return latched(`${both}: ${gate.certname} was promoted after you. ${wayOut(order, gate.role)}`);
   if (order === 'conflict')
-    return latched(
-      `${both}: both masters were promoted without knowing of each other. Demote one: set its pe_failover_mode: passive`,
-    );
+    return latched(`${both}: both masters were promoted without knowing of each other. ${wayOut(order, gate.role)}`);
   if (gate.role === 'active') return refused(`${gate.certname} is active itself (${both})`);
   if (gate.role === 'suspended') return refused(`${gate.certname} is suspended: its fact file names no role`);
   if (gate.closed !== undefined) return refused(`${gate.certname} is closed: ${gate.closed}`);
@@ -56,6 +54,14 @@ export function judgeEntry(
   if (gate.peer !== undefined && gate.peer !== caller.peer)
     return refused(`${gate.certname} takes drops from ${gate.peer}, not from ${caller.peer}`);
   return { open: true };
+}
+
+/** What an overtaken active's admin does; `role`: what the other master is now. */
+export function wayOut(order: 'lower' | 'conflict', role: Gate['role']): string {
+  if (order === 'conflict')
+    return 'Demote both, then promote the one whose data you want: set pe_failover_mode: passive in both fact files, then active in one';
+  if (role === 'active') return 'Demote this one: set pe_failover_mode: passive in its fact file';
+  return 'To go on with this one as the active, set pe_failover_mode: passive in its fact file, and active again once status says passive';
 }
 
 /** Both say that they are active, and neither is older: an admin must demote one. */

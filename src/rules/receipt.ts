@@ -40,6 +40,10 @@ export interface LiveComparison {
 export const arrived = (state: ReceiptState): boolean =>
   ['staged', 'applied', 'unchanged', 'held', 'failed'].includes(state);
 
+/** What is safe of the drop is live here: where a hold keeps back a part, the live state was compared. */
+export const isLive = ({ state, live }: Pick<Receipt, 'state' | 'live'>): boolean =>
+  state === 'applied' || state === 'unchanged' || (state === 'held' && live !== undefined);
+
 /** No further word is to be expected on this drop. */
 export const isFinal = (state: ReceiptState): boolean => state !== 'staged';
 

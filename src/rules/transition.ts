@@ -4,11 +4,6 @@ import { compareEpochs, formatEpoch, type Epoch } from './epoch.ts';
 export interface Situation {
   /** The last role that was entered to its end; undefined: nothing was ever installed here. */
   readonly settled: 'active' | 'passive' | undefined;
-  /** The highest epoch known here. */
-  readonly seen: Epoch;
-  /** The epoch that the live data here is of; undefined: nothing ever arrived. */
-  readonly data: Epoch | undefined;
-  readonly forceStale: boolean;
   readonly fact: { readonly role: 'active' | 'passive' | 'suspended'; readonly why?: string; readonly hint?: string };
 }
 
@@ -26,35 +21,48 @@ const rows: readonly { from: 'active' | 'passive'; to: 'active' | 'passive'; is:
   { from: 'active', to: 'passive', is: { kind: 'demote', why: 'the fact says passive: this active is demoted' } },
 ];
 
-/**
- * From the last SETTLED role to that of the fact, whatever lay between: a broken fact, an agent that was down.
- * `peer` is the peer's epoch, where it answered.
- */
-export function planTransition({ settled, seen, data, forceStale, fact }: Situation, peer?: Epoch): Transition {
+/** From the last SETTLED role to that of the fact, whatever lay between: a broken fact, an agent that was down. */
+export function planTransition({ settled, fact }: Situation): Transition {
   if (fact.role === 'suspended')
     return { kind: 'suspend', why: fact.why ?? 'the fact names no role', hint: fact.hint ?? '' };
   if (settled === undefined)
     return { kind: 'suspend', why: 'this master has no state', hint: 'Type: pe-failover install' };
   const row = rows.find(({ from, to }) => from === settled && to === fact.role);
   if (row === undefined) throw new Error(`does not know how to go from ${settled} to ${fact.role}`);
-  if (row.is.kind !== 'promote' || forceStale) return row.is;
-  return stale(highest(seen, peer), data) ?? row.is;
+  return row.is;
 }
+
+/** How old the live data here is, once everything that was pending is applied. */
+export interface DataAge {
+  /** The highest epoch known here, and the peer's, where it answered. */
+  readonly seen: Epoch;
+  readonly peer: Epoch | undefined;
+  /** The epoch of each stream's live data; undefined: nothing of it ever arrived. */
+  readonly data: readonly { readonly stream: string; readonly epoch: Epoch | undefined }[];
+}
+
+/**
+ * What keeps a spare from being promoted: live data of an older epoch than the highest known one would take back what
+ * happened in between. A stream of which nothing ever came is named, and keeps nobody: it may never have been in use.
+ */
+export function judgeData({ seen, peer, data }: DataAge): { readonly stale?: string; readonly missing: string[] } {
+  const known = highest(seen, peer);
+  const missing = data.filter(({ epoch }) => epoch === undefined).map(({ stream }) => stream);
+  const arrived = data.flatMap(({ stream, epoch }) => (epoch === undefined ? [] : [{ stream, epoch }]));
+  const old = arrived.filter(({ epoch }) => ['lower', 'conflict'].includes(compareEpochs(epoch, known)));
+  const has = arrived.length === 0 ? 'nothing has arrived here yet' : spokenAge(old);
+  if (arrived.length > 0 && old.length === 0) return { missing };
+  return { stale: `the fact says active, but ${has}, and the highest epoch known is ${formatEpoch(known)}`, missing };
+}
+
+const spokenAge = (old: readonly { readonly stream: string; readonly epoch: Epoch }[]): string =>
+  old.map(({ stream, epoch }) => `${stream} here is of epoch ${formatEpoch(epoch)}`).join(', ');
 
 /** A promotion takes the highest epoch known plus one. */
 export const nextEpoch = (seen: Epoch, peer: Epoch | undefined, id: string): Epoch => ({
   number: highest(seen, peer).number + 1,
   id,
 });
-
-/** Live data of an older epoch than the highest known one would take back what happened in between. */
-function stale(known: Epoch, data: Epoch | undefined): Transition | undefined {
-  if (data !== undefined && compareEpochs(data, known) !== 'lower' && compareEpochs(data, known) !== 'conflict')
-    return undefined;
-  const has = data === undefined ? 'nothing has arrived here yet' : `the data here is of epoch ${formatEpoch(data)}`;
-  const why = `the fact says active, but ${has}, and the highest epoch known is ${formatEpoch(known)}`;
-  return { kind: 'suspend', why, hint: 'To promote it all the same, type: pe-failover promote --force-stale' };
-}
 
 const highest = (seen: Epoch, peer: Epoch | undefined): Epoch =>
   peer !== undefined && peer.number > seen.number ? peer : seen;

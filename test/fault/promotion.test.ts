@@ -4,14 +4,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { transitionPoints } from '../../src/agent/transition.ts';
 import { isGate, type Gate } from '../../src/rules/gate.ts';
 import { readSealed } from '../../src/system/sign.ts';
-import { createAgentPair, type AgentPair } from '../helpers/agents.ts';
+import { createAgentPair, filesOnly, type AgentPair } from '../helpers/agents.ts';
 import { pathsBelow } from '../helpers/pair.ts';
 
 let pair: AgentPair;
 let number = 1;
 
 beforeAll(async () => {
-  pair = await createAgentPair();
+  pair = await createAgentPair(filesOnly);
   const { a, b } = pair;
   writeFileSync(join(a.root, 'etc/puppetlabs/secrets/key'), 'one');
   b.start();

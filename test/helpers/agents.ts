@@ -32,6 +32,9 @@ export interface AgentPair extends AsyncDisposable {
   readonly b: AgentMaster;
 }
 
+/** A pair that has no CA: files alone travel. */
+export const filesOnly = (): string => 'jobs: {sync_certs: {enabled: false}, update_passive_ca: {enabled: false}}\n';
+
 /** Two masters with a real sshd each; b is installed as the spare of a. No agent runs yet. */
 export async function createAgentPair(config: (root: string) => string = () => ''): Promise<AgentPair> {
   const base = mkdtempSync(join(realpathSync(tmpdir()), 'pe-failover-agents-'));

@@ -1,11 +1,13 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createAgentPair, type AgentMaster, type AgentPair } from '../helpers/agents.ts';
+import { createAgentPair, filesOnly, type AgentMaster, type AgentPair } from '../helpers/agents.ts';
 
 let pair: AgentPair;
 beforeEach(async () => {
-  pair = await createAgentPair();
+  pair = await createAgentPair(filesOnly);
 });
 afterEach(() => pair[Symbol.asyncDispose]());
 
@@ -24,6 +26,28 @@ async function startBoth(): Promise<void> {
 
 const report = (master: AgentMaster): { role: string; epoch: string; verdict: { code: number } } =>
   JSON.parse(master.command('status', '--json').output) as never;
+
+const sshPort = ({ root }: AgentMaster): number =>
+  Number(/port: (\d+)/.exec(readFileSync(join(root, 'etc/puppetlabs/pe_failover/pe_failover.yaml'), 'utf8'))?.[1]);
+
+/** Takes connections and never says a word. */
+async function silentHost(
+  address: string,
+  port: number,
+): Promise<AsyncDisposable & { address: string; asked: Promise<unknown> }> {
+  const server = createServer();
+  const sockets: Socket[] = [];
+  server.on('connection', (socket) => sockets.push(socket));
+  const asked = once(server, 'connection');
+  server.listen(port, address);
+  await once(server, 'listening');
+  const end = async (): Promise<void> => {
+    sockets.forEach((socket) => socket.destroy());
+    server.close();
+    await once(server, 'close');
+  };
+  return { address, asked, [Symbol.asyncDispose]: end };
+}
 
 describe('the fact', () => {
   it('turns the roles round by itself, both ways, and what the new active writes arrives', async () => {
@@ -62,6 +86,22 @@ describe('the fact', () => {
     a.start();
     await a.says(/\[FAILURE\].*overtaken/);
     expect(readFileSync(secret(b), 'utf8')).toBe('first');
+  });
+
+  it('that is taken back while a promotion goes on ends it: nothing of the pair has changed', async () => {
+    const { a, b } = pair;
+    await startBoth();
+    await using silent = await silentHost('127.0.0.3', sshPort(b)); // answers nobody, so that the promotion takes 3 s
+    b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: silent.address });
+    await b.says(/this spare is promoted/);
+    await silent.asked;
+    b.setFacts({ pe_failover_mode: 'passive' });
+    await b.says(/\[WARNING\] the promotion is put off/);
+    writeFileSync(secret(a), 'second');
+    await b.says(placed);
+    expect(readFileSync(secret(b), 'utf8')).toBe('second');
+    expect(report(b)).toMatchObject({ role: 'passive', epoch: report(a).epoch });
+    expect(b.log.join('\n')).not.toContain('Promoted:');
   });
 
   it('of an overtaken active demotes it, and what the new one writes arrives over the connection that it opened before', async () => {

@@ -163,13 +163,15 @@ describe('the scheduler', () => {
       passes += 1;
       return new Promise<never>(() => undefined);
     };
-    const { clock, scheduler } = await begin([{ kind: 'start' }, everyFive], { run: deaf });
+    const { clock, scheduler, said } = await begin([{ kind: 'start' }, everyFive], { run: deaf });
     await clock.advance(900_000);
     expect(passes).toBe(1);
     expect(scheduler.snapshot()[0]?.why).toContain('told to end');
-    const stuck = scheduler.drain(1000);
+    let drained = false;
+    void scheduler.drain(1000).then(() => (drained = true));
     await clock.advance(20_000);
-    expect(await stuck).toEqual(['sync-certs']);
+    expect(said.at(-1)).toContain('sync-certs does not end when told to');
+    expect(drained).toBe(false);
   });
 
   it('lets running work end when it drains, and starts nothing more', async () => {
@@ -179,7 +181,7 @@ describe('the scheduler', () => {
     await clock.advance(1000);
     expect(passes[0]?.signal.aborted).toBe(false);
     end();
-    expect(await drained).toEqual([]);
+    await drained;
     await clock.advance(3_600_000);
     expect(passes).toHaveLength(1);
     await expect(scheduler.trigger('sync-certs')).rejects.toMatchObject({ class: 'interrupted' });
@@ -196,7 +198,7 @@ describe('the scheduler', () => {
     session.abort();
     await refused;
     expect(said).toEqual([]);
-    expect(await scheduler.drain(0)).toEqual([]);
+    await scheduler.drain(0);
   });
 
   it('tells each pass in events, and why a job is idle', async () => {

@@ -1,13 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Epoch } from '../../src/rules/epoch.ts';
-import { nextEpoch, planTransition, type Situation } from '../../src/rules/transition.ts';
+import { judgeData, nextEpoch, planTransition, type Situation } from '../../src/rules/transition.ts';
 
 const epoch = (number: number, id = '00c0ffee00c0ffee'): Epoch => ({ number, id });
 const situation = (extra: Partial<Situation>): Situation => ({
   settled: 'passive',
-  seen: epoch(3),
-  data: epoch(3),
-  forceStale: false,
   fact: { role: 'active' },
   ...extra,
 });
@@ -35,25 +32,33 @@ describe('a transition', () => {
     });
   });
 
-  it.each([
-    ['the data is of an older epoch', { data: epoch(2) }, undefined],
-    ['nothing ever arrived', { data: undefined }, undefined],
-    ['the peer tells of a higher epoch', {}, epoch(4)],
-    ['the data is of another epoch of the same number', { data: epoch(3, 'ffffffffffffffff') }, undefined],
-  ])('does not promote while %s, and names the way out', (_, extra, peer) => {
-    const plan = planTransition(situation(extra), peer);
-    expect(plan.kind).toBe('suspend');
-    expect(plan).toMatchObject({ hint: expect.stringContaining('pe-failover promote --force-stale') as string });
-    expect(planTransition(situation({ ...extra, forceStale: true }), peer).kind).toBe('promote');
-  });
-
-  it('promotes when the peer is silent, or knows nothing newer', () => {
-    expect(planTransition(situation({}), undefined).kind).toBe('promote');
-    expect(planTransition(situation({}), epoch(1)).kind).toBe('promote');
-  });
-
   it('takes the highest epoch that anybody knows plus one', () => {
     expect(nextEpoch(epoch(3), epoch(7), 'ab')).toEqual({ number: 8, id: 'ab' });
     expect(nextEpoch(epoch(3), undefined, 'ab')).toEqual({ number: 4, id: 'ab' });
   });
+});
+
+describe('the data of a spare that is to be promoted', () => {
+  const judge = (ca: Epoch | undefined, files: Epoch | undefined, peer?: Epoch) =>
+    judgeData({
+      seen: epoch(3),
+      peer,
+      data: [
+        { stream: 'sync-certs', epoch: ca },
+        { stream: 'sync-files', epoch: files },
+      ],
+    });
+
+  it.each([
+    ['one stream is of an older epoch', judge(epoch(2), epoch(3)), 'sync-certs here is of epoch 2.'],
+    ['nothing ever arrived', judge(undefined, undefined), 'nothing has arrived here yet'],
+    ['the peer tells of a higher epoch', judge(epoch(3), epoch(3), epoch(4)), 'the highest epoch known is 4.'],
+    ['it is of another epoch of the same number', judge(epoch(3, 'f'.repeat(16)), epoch(3)), 'of epoch 3.ffff'],
+  ])('is stale when %s', (_, { stale }, sentence) => expect(stale).toContain(sentence));
+
+  it.each([
+    ['the peer is silent', judge(epoch(3), epoch(3)), []],
+    ['the peer knows nothing newer', judge(epoch(3), epoch(3), epoch(1)), []],
+    ['one stream was never in use, which is named', judge(epoch(3), undefined), ['sync-files']],
+  ])('is good when %s', (_, judged, missing) => expect(judged).toEqual({ missing }));
 });
