@@ -195,7 +195,7 @@ function createWay(root: string, queue: VerifiedDrop[]): Way {
       catchUp: () => Promise.resolve([]),
       adoptionAsked: () => Promise.resolve(undefined),
       deliver: async (goods): Promise<Delivered> => {
-        if (arrived?.digest === goods.digest) return { kind: 'confirmed' };
+        if (arrived?.digest === goods.digest && goods.evenIfUnchanged !== true) return { kind: 'confirmed' };
         const drop = await packDrop(root, goods, (sequence += 1));
         way.drops.push(drop.manifest);
         await way.onDrop(drop);

@@ -99,6 +99,20 @@ describe('when something is missing', () => {
   });
 });
 
+test.each([
+  ['the watch', ['infra_inventory.txt']],
+  ['the whole compare', undefined],
+])('an infrastructure list that alone changes travels, when %s finds it', async (_, hints) => {
+  await writeFile(active('infra_inventory.txt'), 'active.lab\n');
+  await pair.sync();
+  await writeFile(active('infra_inventory.txt'), 'active.lab\ncompiler.lab\n');
+  await pair.sync(hints);
+  expect(await bytes(spare('infra_inventory.txt'))).toContain('compiler.lab');
+  const drops = pair.drops.length;
+  await pair.sync();
+  expect(pair.drops.length).toBe(drops);
+});
+
 test('lists of infrastructure nodes are united, and do not count for the agreement', async () => {
   await pair.sync();
   await writeFile(spare('infra_inventory.txt'), 'spare.lab\nactive.lab\n');

@@ -192,9 +192,13 @@ async function send(tools: SyncCertsTools, memory: Memory, context: PassContext,
 
 function goodsOf(tools: SyncCertsTools, { capture, directory, whole }: Parcel, changes: SetChanges): Goods {
   const reference = tools.set.reference();
+  const digest = whole ? digestOfWhole(changes) : tools.set.digestAfter(changes);
+  // infra_* and serial are outside the digest: what changed in them alone travels all the same.
+  const evenIfUnchanged = !whole && changes.put.length > 0 && digest === tools.set.digest();
   return {
     stream,
-    digest: whole ? digestOfWhole(changes) : tools.set.digestAfter(changes),
+    digest,
+    evenIfUnchanged,
     kind: whole ? 'whole' : 'delta',
     ...(whole || reference === undefined ? {} : { base: dropName(reference) }),
     deleted: whole ? [] : changes.remove,
