@@ -92,7 +92,7 @@ async function promote(
   const peerEpoch = await parts.askPeer(fact);
   const known = await parts.epochs.read(); // a pending drop may have raised it
   const { stale, missing } = judgeData(ageOf(parts, known, peerEpoch));
-  if (stale !== undefined && known?.forceStale !== true)
+  if (stale !== undefined && !(await parts.epochs.isStalePermitted()))
     return await suspend(parts, fact, known, { kind: 'suspend', why: stale, hint: forceHint });
   const peer = await parts.peer(fact);
   await demandStillWanted(parts, fact);

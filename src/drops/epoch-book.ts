@@ -11,8 +11,8 @@ export interface EpochState {
   readonly data?: Epoch;
   /** By stream, what was applied since: the epoch of its newest drop that is live. */
   readonly streams?: Readonly<Record<string, Epoch>>;
-  /** An admin's word that a stale promotion is wanted; used up by it. */
-  readonly forceStale?: boolean;
+  /** When an admin said that a stale promotion is wanted, ISO 8601: good for an hour, and used up by it. */
+  readonly forceStale?: string;
 }
 
 export interface EpochBook {
@@ -24,7 +24,10 @@ export interface EpochBook {
   /** The live data of a stream is now of this epoch. */
   applied(stream: string, epoch: Epoch): Promise<void>;
   permitStale(): Promise<void>;
+  isStalePermitted(): Promise<boolean>;
 }
+
+const permitMs = 3_600_000;
 
 /** Before the first active was heard of. */
 export const noEpoch: Epoch = { number: 0, id: '0000000000000000' };
@@ -56,6 +59,10 @@ export function createEpochBook(state: State, now: () => Date): EpochBook {
       if (of === undefined || !sameEpoch(of, epoch))
         await change((old) => ({ ...old, streams: { ...old.streams, [stream]: epoch } }));
     },
-    permitStale: () => change((old) => ({ ...old, forceStale: true })),
+    permitStale: () => change((old) => ({ ...old, forceStale: now().toISOString() })),
+    isStalePermitted: async () => {
+      const age = now().getTime() - Date.parse((await read())?.forceStale ?? '');
+      return Math.abs(age) < permitMs;
+    },
   };
 }
