@@ -7,6 +7,7 @@ import { dropName, manifestName, parseManifest, type Manifest } from '../rules/m
 import type { Pairing } from '../rules/pairing.ts';
 import {
   judgeSequence,
+  lastSettled,
   type DropReference,
   type LiveComparison,
   type Receipt,
@@ -31,6 +32,8 @@ export interface Verdict {
   readonly state: ReceiptState;
   readonly why: string;
   readonly holdId?: string;
+  /** Of a report: the drop is not settled, and is handed out again. */
+  readonly waits?: true;
   readonly live?: LiveComparison;
   readonly madeHere?: Readonly<Record<string, number>>;
 }
@@ -136,10 +139,6 @@ async function judge(parts: IntakeParts, manifest: Manifest): Promise<void> {
   }
   if (order === 'higher') await parts.raiseEpoch(manifest.epoch);
 }
-
-/** Refused ones do not count: an enemy at the gate could otherwise use up the numbers of honest drops. */
-const lastSettled = (receipts: readonly Receipt[]): Receipt | undefined =>
-  receipts.findLast(({ state }) => state !== 'staged' && state !== 'refused');
 
 // A fault of ours (a full disk, a missing key) is thrown on: the drop stays where it is and is taken at the next pass.
 async function refuse(parts: IntakeParts, stream: string, name: string, error: unknown): Promise<void> {

@@ -21,6 +21,8 @@ export interface Receipt extends DropReference {
   readonly state: ReceiptState;
   readonly why: string;
   readonly holdId?: string;
+  /** The drop itself still lies on the spare: this was a report, and a later word settles it. */
+  readonly waits?: true;
   /** Spare's clock, ISO 8601. */
   readonly at: string;
   readonly spare: string;
@@ -40,8 +42,18 @@ export interface LiveComparison {
 export const arrived = (state: ReceiptState): boolean =>
   ['staged', 'applied', 'unchanged', 'held', 'failed'].includes(state);
 
-/** No further word is to be expected on this drop. */
-export const isFinal = (state: ReceiptState): boolean => state !== 'staged';
+/** No further word is to be expected on this drop: what waits, is held or failed may yet go live, when an admin says so. */
+export const isFinal = (state: ReceiptState): boolean => !['staged', 'held', 'failed'].includes(state);
+
+/** Refused ones do not count: an enemy at the gate could otherwise use up the numbers of honest drops. */
+const settles = ({ state, waits }: Receipt): boolean => state !== 'staged' && state !== 'refused' && waits !== true;
+
+/** The newest drop that was settled, with the newest word on it. A word on an older drop may well have come later. */
+export const lastSettled = (receipts: readonly Receipt[]): Receipt | undefined =>
+  receipts.filter(settles).reduce<Receipt | undefined>((last, one) => (isNewer(last, one) ? last : one), undefined);
+
+const isNewer = (a: DropReference | undefined, b: DropReference): boolean =>
+  a !== undefined && (a.epoch.number - b.epoch.number || a.sequence - b.sequence) > 0;
 
 export type SequenceVerdict = 'new' | 'repeated' | 'settled before' | 'forked or rolled back' | 'older epoch';
 
