@@ -1,5 +1,5 @@
 import { Failure } from '../errors.ts';
-import { compareEpochs, isEpoch, type Epoch } from './epoch.ts';
+import { compareEpochs, isEpoch, sameEpoch, type Epoch } from './epoch.ts';
 import { fieldsOf } from './fields.ts';
 import { isDigest, isStream } from './manifest.ts';
 
@@ -51,6 +51,23 @@ const settles = ({ state, waits }: Receipt): boolean => state !== 'staged' && st
 /** The newest drop that was settled, with the newest word on it. A word on an older drop may well have come later. */
 export const lastSettled = (receipts: readonly Receipt[]): Receipt | undefined =>
   receipts.filter(settles).reduce<Receipt | undefined>((last, one) => (isNewer(last, one) ? last : one), undefined);
+
+/**
+ * There is a word on the drop of that place which a refusal must not follow: anybody at the gate may put something under its
+ * name. Where the refused one was signed, only a word on that content counts: a source that gives a number out twice must hear it.
+ */
+export const isJudged = (
+  receipts: readonly Receipt[],
+  { epoch, sequence }: Pick<DropReference, 'epoch' | 'sequence'>,
+  signedDigest?: string,
+): boolean =>
+  receipts.some(
+    (one) =>
+      one.state !== 'refused' &&
+      one.sequence === sequence &&
+      sameEpoch(one.epoch, epoch) &&
+      (signedDigest === undefined || one.digest === signedDigest),
+  );
 
 const isNewer = (a: DropReference | undefined, b: DropReference): boolean =>
   a !== undefined && (a.epoch.number - b.epoch.number || a.sequence - b.sequence) > 0;
