@@ -6,7 +6,9 @@ import { compareEpochs, formatEpoch, sameEpoch, type Epoch } from '../rules/epoc
 import { dropName, manifestName, parseManifest, type Manifest } from '../rules/manifest.ts';
 import type { Pairing } from '../rules/pairing.ts';
 import {
+  isJudged,
   judgeSequence,
+  lastSettled,
   type DropReference,
   type LiveComparison,
   type Receipt,
@@ -16,9 +18,9 @@ import { openHostileTree, type HostileTree } from '../system/beneath.ts';
 import { listDirectory, readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
 import type { JobLog } from '../system/log.ts';
 import { unseal } from '../system/sign.ts';
-import { byPlace, placeOf, pruneArchive } from './archive.ts';
+import { byPlace, placeOf, pruneArchive, type DropPlace } from './archive.ts';
 import type { ReceiptBook } from './receipt-book.ts';
-import { takeOver } from './take-over.ts';
+import { readSigned, takeOver, type SignedManifest } from './take-over.ts';
 
 /** A drop that root copied out of the inbox, hashing; signature, target, epoch, sequence and every sha256 are right. */
 export interface VerifiedDrop {
@@ -31,6 +33,8 @@ export interface Verdict {
   readonly state: ReceiptState;
   readonly why: string;
   readonly holdId?: string;
+  /** Of a report: the drop is not settled, and is handed out again. */
+  readonly waits?: true;
   readonly live?: LiveComparison;
   readonly madeHere?: Readonly<Record<string, number>>;
 }
@@ -92,34 +96,35 @@ async function takeIn(parts: IntakeParts, stream: string): Promise<void> {
 
 async function takeAll(parts: IntakeParts, ready: HostileTree, stream: string): Promise<void> {
   for (const name of await ready.names()) {
-    if (placeOf(name) === undefined) continue;
+    const place = placeOf(name);
+    if (place === undefined) continue;
     await mkdir(join(parts.directories.taken, stream), { recursive: true, mode: 0o700 });
-    try {
-      await takeOne(parts, ready, stream, name);
-    } catch (error) {
-      await refuse(parts, stream, name, error);
-    }
+    await takeOne(parts, ready, { stream, name, ...place });
     await ready.remove(name);
   }
 }
 
-async function takeOne(parts: IntakeParts, ready: HostileTree, stream: string, name: string): Promise<void> {
-  const source = await parts.source();
-  const target = join(parts.directories.taken, stream, name);
-  const expected = { stream, name, source: source.certname, target: parts.certname, signingKey: source.signingKey };
-  await rm(target, { recursive: true, force: true }); // the same drop, pushed again
-  await using drop = await ready.directory(name);
-  const manifest = await takeOver(drop, target, expected);
+type Arrival = DropPlace & { readonly stream: string; readonly name: string };
+
+async function takeOne(parts: IntakeParts, ready: HostileTree, arrival: Arrival): Promise<void> {
+  const { stream, name } = arrival;
+  const { certname: source, signingKey } = await parts.source();
+  let signed: SignedManifest | undefined;
   try {
-    await judge(parts, manifest);
+    await using drop = await ready.directory(name);
+    signed = await readSigned(drop, { stream, name, source, target: parts.certname, signingKey });
+    if ((await judge(parts, signed.manifest)) === 'repeated') return; // settled, and its last word stands
+    await takeOver(drop, join(parts.directories.taken, stream, name), signed);
   } catch (error) {
-    await rm(target, { recursive: true, force: true });
-    throw error;
+    await refuse(parts, arrival, signed?.manifest.digest, error);
   }
 }
 
-/** Epoch and sequence, by root, after the signature: the gate asked the same before, but the gate is not believed. */
-async function judge(parts: IntakeParts, manifest: Manifest): Promise<void> {
+/**
+ * Epoch and sequence, by root, after the signature and before anything is copied: the gate asked the same before, but the
+ * gate is not believed.
+ */
+async function judge(parts: IntakeParts, manifest: Manifest): Promise<'new' | 'repeated'> {
   const own = await parts.epoch();
   const order = compareEpochs(manifest.epoch, own);
   const both = `its epoch is ${formatEpoch(manifest.epoch)}, the highest seen here is ${formatEpoch(own)}`;
@@ -135,20 +140,23 @@ async function judge(parts: IntakeParts, manifest: Manifest): Promise<void> {
     });
   }
   if (order === 'higher') await parts.raiseEpoch(manifest.epoch);
+  return verdict;
 }
 
-/** Refused ones do not count: an enemy at the gate could otherwise use up the numbers of honest drops. */
-const lastSettled = (receipts: readonly Receipt[]): Receipt | undefined =>
-  receipts.findLast(({ state }) => state !== 'staged' && state !== 'refused');
-
 // A fault of ours (a full disk, a missing key) is thrown on: the drop stays where it is and is taken at the next pass.
-async function refuse(parts: IntakeParts, stream: string, name: string, error: unknown): Promise<void> {
+async function refuse(
+  parts: IntakeParts,
+  arrival: Arrival,
+  signedDigest: string | undefined,
+  error: unknown,
+): Promise<void> {
   const failure = toFailure(error);
   if (failure.class !== 'bad-data') throw failure;
-  const place = placeOf(name);
   parts.log.failure(`${failure.message}. Nothing live was touched`);
-  if (place !== undefined)
-    await report(parts, { stream, ...place, digest: noDigest }, { state: 'refused', why: failure.message });
+  const { stream, name, epoch, sequence } = arrival;
+  const waits = (await readIfThere(join(parts.directories.taken, stream, name, manifestName))) !== undefined;
+  if (waits || isJudged(await parts.book.all(stream), arrival, signedDigest)) return;
+  await report(parts, { stream, epoch, sequence, digest: noDigest }, { state: 'refused', why: failure.message });
 }
 
 async function takeConfirm(parts: IntakeParts, ready: HostileTree, stream: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { parseReceipt, type Receipt } from '../rules/receipt.ts';
+import { lastSettled, parseReceipt, type Receipt } from '../rules/receipt.ts';
 import { appendLine, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { readSealed, seal, type Signer } from '../system/sign.ts';
 
@@ -41,10 +41,11 @@ export function createReceiptBook(
   };
 }
 
-// A flood of refused drops must not push out what was settled: old drops would pass for new ones.
+// Neither a flood of refused drops nor reports of one that waits may push out what was settled: old drops would pass for new ones.
 function worthKeeping(lines: readonly string[]): string[] {
+  const settled = lastSettled(lines.map(read))?.n;
   const believed = lines.filter((line) => read(line).state !== 'refused').slice(-keep / 4);
-  return lines.filter((line, at) => at >= lines.length - keep || believed.includes(line));
+  return lines.filter((line, at) => at >= lines.length - keep || believed.includes(line) || read(line).n === settled);
 }
 
 const read = (line: string): Receipt => parseReceipt(readSealed(line, 'receipt'));

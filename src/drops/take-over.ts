@@ -13,7 +13,7 @@ import {
   type ManifestFile,
 } from '../rules/manifest.ts';
 import type { HostileTree } from '../system/beneath.ts';
-import { copyHashing, syncDirectory, writeFileAtomic } from '../system/files.ts';
+import { copyHashing, readIfThere, syncDirectory, writeFileAtomic } from '../system/files.ts';
 import { verifySignature } from '../system/sign.ts';
 
 /** What a drop must be to be taken out of the inbox. */
@@ -27,23 +27,34 @@ export interface Expected {
   readonly signingKey: string;
 }
 
+/** A manifest whose signature, stream, source, target and name are right, and the exact text that was signed. */
+export interface SignedManifest {
+  readonly manifest: Manifest;
+  readonly text: string;
+}
+
+/** Reads what a drop in the inbox says that it is. Nothing else of it is looked at. Throws `bad-data`. */
+export async function readSigned(tree: HostileTree, expected: Expected): Promise<SignedManifest> {
+  const text = await tree.readText(manifestName, maxManifestBytes);
+  return { text, manifest: verifyManifest(text, await tree.readText(signatureName, 1024), expected) };
+}
+
 /**
  * Copies a drop (its tree in the inbox) into a tree that only root can write, hashing what it copies. INVARIANT: `target` exists
- * only whole, with the right signature and every sha256 right. Throws `bad-data`; nothing is left then.
+ * only whole, with the right signature and every sha256 right. Throws `bad-data`; what was at `target` is there still then.
  */
-export async function takeOver(tree: HostileTree, target: string, expected: Expected): Promise<Manifest> {
-  const text = await tree.readText(manifestName, maxManifestBytes);
-  const manifest = verifyManifest(text, await tree.readText(signatureName, 1024), expected);
+export async function takeOver(tree: HostileTree, target: string, { manifest, text }: SignedManifest): Promise<void> {
+  if ((await readIfThere(join(target, manifestName))) === text) return; // pushed again: it waits here, whole
   await refuseExtraFiles(tree, manifest);
-  const temporary = join(dirname(target), `.${expected.name}`);
+  const temporary = join(dirname(target), `.${dropName(manifest)}`);
   await rm(temporary, { recursive: true, force: true });
   try {
     await copyPayload(tree, temporary, manifest.files);
     // The text that was verified, not the file: it may be another one by now.
     await writeFileAtomic(join(temporary, manifestName), text, { mode: 0o600 });
+    await rm(target, { recursive: true, force: true }); // killed here, the drop still lies in the inbox
     await rename(temporary, target);
     await syncDirectory(dirname(target));
-    return manifest;
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;

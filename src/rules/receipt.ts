@@ -1,5 +1,5 @@
 import { Failure } from '../errors.ts';
-import { compareEpochs, isEpoch, type Epoch } from './epoch.ts';
+import { compareEpochs, isEpoch, sameEpoch, type Epoch } from './epoch.ts';
 import { fieldsOf } from './fields.ts';
 import { isDigest, isStream } from './manifest.ts';
 
@@ -21,6 +21,8 @@ export interface Receipt extends DropReference {
   readonly state: ReceiptState;
   readonly why: string;
   readonly holdId?: string;
+  /** The drop itself still lies on the spare: this was a report, and a later word settles it. */
+  readonly waits?: true;
   /** Spare's clock, ISO 8601. */
   readonly at: string;
   readonly spare: string;
@@ -44,8 +46,35 @@ export const arrived = (state: ReceiptState): boolean =>
 export const isLive = ({ state, live }: Pick<Receipt, 'state' | 'live'>): boolean =>
   state === 'applied' || state === 'unchanged' || (state === 'held' && live !== undefined);
 
-/** No further word is to be expected on this drop. */
-export const isFinal = (state: ReceiptState): boolean => state !== 'staged';
+/** No further word is to be expected on this drop: what waits, is held or failed may yet go live, when an admin says so. */
+export const isFinal = (state: ReceiptState): boolean => !['staged', 'held', 'failed'].includes(state);
+
+/** Refused ones do not count: an enemy at the gate could otherwise use up the numbers of honest drops. */
+const settles = ({ state, waits }: Receipt): boolean => state !== 'staged' && state !== 'refused' && waits !== true;
+
+/** The newest drop that was settled, with the newest word on it. A word on an older drop may well have come later. */
+export const lastSettled = (receipts: readonly Receipt[]): Receipt | undefined =>
+  receipts.filter(settles).reduce<Receipt | undefined>((last, one) => (isNewer(last, one) ? last : one), undefined);
+
+/**
+ * There is a word on the drop of that place which a refusal must not follow: anybody at the gate may put something under its
+ * name. Where the refused one was signed, only a word on that content counts: a source that gives a number out twice must hear it.
+ */
+export const isJudged = (
+  receipts: readonly Receipt[],
+  { epoch, sequence }: Pick<DropReference, 'epoch' | 'sequence'>,
+  signedDigest?: string,
+): boolean =>
+  receipts.some(
+    (one) =>
+      one.state !== 'refused' &&
+      one.sequence === sequence &&
+      sameEpoch(one.epoch, epoch) &&
+      (signedDigest === undefined || one.digest === signedDigest),
+  );
+
+const isNewer = (a: DropReference | undefined, b: DropReference): boolean =>
+  a !== undefined && (a.epoch.number - b.epoch.number || a.sequence - b.sequence) > 0;
 
 export type SequenceVerdict = 'new' | 'repeated' | 'settled before' | 'forked or rolled back' | 'older epoch';
 

@@ -158,7 +158,11 @@ describe('a journalled operation', () => {
   });
 });
 
-it('a flood of refused drops does not push out of the receipts what was settled', async () => {
+it.each([
+  ['refused drops', { state: 'refused' }],
+  ['reports of a drop that waits', { state: 'held', waits: true }],
+] as const)('a flood of %s does not push out of the receipts what was settled', async (_, flood) => {
+  rmSync(join(directory, 'sync-files.jsonl'), { force: true });
   const signer = { publicKey: '', sign: () => 'signed' };
   const book = createReceiptBook(directory, signer, 'b.test', { mode: 0o640 }, () => new Date(0));
   const word = (sequence: number, state: Receipt['state']) => ({
@@ -172,7 +176,7 @@ it('a flood of refused drops does not push out of the receipts what was settled'
     },
   });
   await book.write(word(7, 'applied'));
-  for (let n = 0; n < 900; n += 1) await book.write(word(1000 + n, 'refused'));
+  for (let n = 0; n < 900; n += 1) await book.write({ ...word(1000 + n, 'held'), ...flood });
   const all = await book.all('sync-files');
   expect(all.find(({ state }) => state === 'applied')?.sequence).toBe(7);
   expect(all.length).toBeLessThan(500);

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { takeOver } from '../../src/drops/take-over.ts';
+import { readSigned, takeOver } from '../../src/drops/take-over.ts';
 import type { Job } from '../../src/jobs/job.ts';
 import { openHostileTree, type HostileTree } from '../../src/system/beneath.ts';
 import { exec } from '../../src/system/exec.ts';
@@ -226,7 +226,8 @@ describe('a drop', () => {
     };
     const { certname: source, signingKey } = pair.a.pairing;
     const target = pair.b.certname;
-    await takeOver(exchanging, join(kept, name), { stream: 'sync-files', name, source, target, signingKey });
+    const signed = await readSigned(exchanging, { stream: 'sync-files', name, source, target, signingKey });
+    await takeOver(exchanging, join(kept, name), signed);
     expect(readFileSync(join(kept, name, 'manifest.json'), 'utf8')).toBe(verified);
     rmSync(join(ready(), name), { recursive: true });
   });

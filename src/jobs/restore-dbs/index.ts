@@ -1,8 +1,10 @@
+import { byPlace } from '../../drops/archive.ts';
 import type { VerifiedDrop } from '../../drops/intake.ts';
 import { Failure } from '../../errors.ts';
 import { eachDatabase } from '../../puppet/each-database.ts';
 import { findByOid, maintenanceDatabase } from '../../puppet/database-facts.ts';
 import { sweepLeftovers } from '../../puppet/database-staging.ts';
+import type { DropReference } from '../../rules/receipt.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 import { createRecordStore, type RecordStore } from './record.ts';
 import { referenceOf, stageDrop } from './stage.ts';
@@ -84,7 +86,8 @@ async function conclude(
   }
 }
 
-// Settled before it is forgotten: killed in between, the next pass finds it staged and settles it again.
+// Settled before it is forgotten: killed in between, the next pass finds it staged and settles it again. Its files may be
+// gone (overtaken, or removed by hand): what became of it is said all the same, unless a newer one failed meanwhile.
 async function forget(
   { intake }: RestoreDbsOptions,
   store: RecordStore,
@@ -92,14 +95,15 @@ async function forget(
   verdict: { readonly state: 'applied' | 'failed'; readonly why: string },
 ): Promise<void> {
   const { staged, ...rest } = await store.read();
-  if (drop !== undefined && isSame(drop, staged?.drop)) await intake.settle(drop, verdict);
+  if (staged !== undefined) {
+    const failed = rest.quarantined?.drop;
+    if (drop !== undefined && isSame(referenceOf(drop), staged.drop)) await intake.settle(drop, verdict);
+    else if (failed === undefined || byPlace(failed, staged.drop) <= 0) await intake.report(staged.drop, verdict);
+  }
   await store.write(rest);
 }
 
-const isSame = (drop: VerifiedDrop, staged: { epoch: { id: string }; sequence: number } | undefined): boolean => {
-  const { epoch, sequence } = referenceOf(drop);
-  return staged !== undefined && epoch.id === staged.epoch.id && sequence === staged.sequence;
-};
+const isSame = (a: DropReference, b: DropReference): boolean => a.epoch.id === b.epoch.id && a.sequence === b.sequence;
 
 /** Compares what is remembered with the databases that exist, and drops what nobody counts on. */
 async function tidy(

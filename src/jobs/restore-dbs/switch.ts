@@ -38,7 +38,7 @@ export async function switchStaged(
   }
   if (!(await tools.adopted())) {
     const why = 'what is live here differs and was never replaced before: type pe-failover adopt';
-    await tools.intake.report(staged.drop, { state: 'held', why });
+    await tools.intake.report(staged.drop, { state: 'held', why, waits: true });
     return not('held', why);
   }
   const missing = await tools.keyFiles.missing(staged.needs);
