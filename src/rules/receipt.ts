@@ -1,5 +1,5 @@
 import { Failure } from '../errors.ts';
-import { compareEpochs, isEpoch, type Epoch } from './epoch.ts';
+import { compareEpochs, isEpoch, sameEpoch, type Epoch } from './epoch.ts';
 import { fieldsOf } from './fields.ts';
 import { isDigest, isStream } from './manifest.ts';
 
@@ -39,6 +39,14 @@ export interface LiveComparison {
 /** The drop arrived whole and was judged: the same digest needs no second push. `failed` is quarantined until released. */
 export const arrived = (state: ReceiptState): boolean =>
   ['staged', 'applied', 'unchanged', 'held', 'failed'].includes(state);
+
+/** When the newest drop that arrived got its first word. What becomes of it later says nothing of the active. */
+export function arrivedAt(receipts: readonly Receipt[]): string | undefined {
+  const newest = receipts.findLast(({ state }) => arrived(state));
+  const isOfIt = ({ epoch, sequence }: Receipt): boolean =>
+    newest !== undefined && sequence === newest.sequence && sameEpoch(epoch, newest.epoch);
+  return receipts.find((receipt) => arrived(receipt.state) && isOfIt(receipt))?.at;
+}
 
 /** No further word is to be expected on this drop. */
 export const isFinal = (state: ReceiptState): boolean => state !== 'staged';
