@@ -1,6 +1,6 @@
 import { sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Confirmation } from '../rules/confirm.ts';
-import { isFinal, type Receipt } from '../rules/receipt.ts';
+import { isAbout, isFinal, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
 import type { Clock } from '../system/clock.ts';
 import { seal, type Signer } from '../system/sign.ts';
@@ -135,7 +135,9 @@ async function push(
   await context.fence();
   at('sending');
   const pushOptions = { bulk: goods.bulk ?? false, timeoutMs: parts.pushTimeoutMs, signal: context.signal };
-  const receipt = await parts.peer.push({ ...drop.manifest, directory: drop.directory }, pushOptions);
+  const answer = await parts.peer.push({ ...drop.manifest, directory: drop.directory }, pushOptions);
+  // What root signed, the gate chose: it may be the word on another drop.
+  const receipt = answer !== undefined && isAbout(answer, drop.manifest) ? answer : undefined;
   at('sent');
   const publishedAt = parts.clock.now().toISOString();
   const published = {
@@ -225,13 +227,15 @@ async function collect(
   const end = parts.clock.monotonic() + waitSeconds * 1000;
   for (;;) {
     const left = Math.max(0, Math.ceil((end - parts.clock.monotonic()) / 1000));
-    const fresh = await parts.peer.receipts(stream, known.heard ?? 0, left, signal);
+    const answer = await parts.peer.receipts(stream, known.heard ?? 0, left, signal);
+    const [before, heard] = [known.heard ?? 0, answer.at(-1)?.n];
+    if (heard === undefined || heard === before) return [];
+    // Lower numbers are of a spare that took the place of another, and counts anew.
+    const fresh = heard < before ? answer : answer.filter(({ n }) => n > before);
     const ours = fresh.filter((receipt) => isOurs(receipt, known, stream));
-    const heard = fresh.at(-1)?.n;
-    if (heard === undefined) return [];
     known = { ...ours.reduce(withReceipt, known), heard };
     await parts.state.write(stream, known);
-    if (ours.length > 0) return ours;
+    if (ours.length > 0 || heard < before || left === 0) return ours;
   }
 }
 

@@ -36,6 +36,7 @@ export async function readStream(state: State, stream: string, epoch: Epoch): Pr
  * lives when we hear it: the gate answers for a dead agent too.
  */
 export function withReceipt(known: StreamState, receipt: Receipt): StreamState {
+  if (!sameEpoch(receipt.epoch, known.epoch)) return known; // numbers begin anew in each
   const newer = receipt.sequence >= (known.acknowledged?.sequence ?? 0);
   const proven = receipt.sequence === known.sequence ? known.capturedAt : undefined;
   const confirmedAt = proven === undefined ? {} : { confirmedAt: proven };

@@ -40,6 +40,13 @@ export interface LiveComparison {
 export const arrived = (state: ReceiptState): boolean =>
   ['staged', 'applied', 'unchanged', 'held', 'failed'].includes(state);
 
+/** Is this the word on that drop? A refusal may be of a drop whose content could not be read. */
+export const isAbout = (receipt: Receipt, { stream, epoch, sequence, digest }: DropReference): boolean =>
+  receipt.stream === stream &&
+  sameEpoch(receipt.epoch, epoch) &&
+  receipt.sequence === sequence &&
+  (receipt.digest === digest || receipt.state === 'refused');
+
 /** When the newest drop that arrived got its first word. What becomes of it later says nothing of the active. */
 export function arrivedAt(receipts: readonly Receipt[]): string | undefined {
   const newest = receipts.findLast(({ state }) => arrived(state));
