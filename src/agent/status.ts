@@ -1,9 +1,19 @@
+import { notedGreeting, type GreetingNote } from '../drops/greeting-note.ts';
 import type { Spare } from '../drops/spare.ts';
 import type { StreamState } from '../drops/stream-state.ts';
 import { formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
+import type { TakenConfirmation } from '../rules/confirm.ts';
+import type { AcceptedDrop } from '../rules/hello.ts';
+import { freshnessOf } from '../rules/freshness.ts';
 import type { Paths } from '../rules/paths.ts';
-import { arrived, type Receipt } from '../rules/receipt.ts';
-import { judgeStatus, type ComponentStatus, type Situation, type StatusVerdict } from '../rules/verdict.ts';
+import { arrivedAt, type Receipt } from '../rules/receipt.ts';
+import {
+  judgeStatus,
+  whyNotTaken,
+  type ComponentStatus,
+  type Situation,
+  type StatusVerdict,
+} from '../rules/verdict.ts';
 import { createState } from '../system/state.ts';
 import type { AgentView } from './agent.ts';
 
@@ -38,11 +48,12 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   const { spare, view, now } = parts;
   const gate = await spare.gate.read();
   const holds = (await spare.holds.list()).filter(({ decision }) => decision === 'open');
+  const greeting = await notedGreeting(createState(parts.paths.streams));
   const components: ComponentStatus[] = [];
   const role = gate?.role ?? ((await spare.epochs.read()) === undefined ? 'not installed' : 'not started');
   const active = role === 'active';
   for (const stream of role === 'active' || role === 'passive' ? parts.streams : []) {
-    components.push(active ? await asSender(parts, stream, gate?.epoch) : await asSpare(parts, stream));
+    components.push(active ? await asSender(parts, stream, gate?.epoch, greeting) : await asSpare(parts, stream));
   }
   const situation: Situation = {
     role,
@@ -50,6 +61,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     agentRuns: view !== undefined,
     components: active && gate?.peer === undefined ? [] : components,
     failing: failingJobs(view),
+    spareTakesNothing: active && greeting !== undefined ? whyNotTaken(greeting.gate) : undefined,
     openHolds: holds.length,
     hasSpare: gate?.peer !== undefined || components.some(({ delivered }) => delivered !== undefined),
   };
@@ -88,6 +100,7 @@ async function asSender(
   { paths, now }: StatusParts,
   { name, limitMs }: Stream,
   epoch: Epoch | undefined,
+  greeting: GreetingNote | undefined,
 ): Promise<ComponentStatus> {
   const found = await createState(paths.streams).read<StreamState>(name);
   const known = found !== undefined && epoch !== undefined && sameEpoch(found.epoch, epoch) ? found : undefined;
@@ -98,27 +111,31 @@ async function asSender(
     ...given('delivered', known?.publishedAt),
     ...given('staged', last?.state === 'staged' ? last.at : undefined),
     ...given('applied', last !== undefined && isApplied(last) ? last.at : undefined),
-    ...confirmed(known?.confirmedAt, now),
+    ...freshnessOf([known?.confirmedAt, known && heardBack(known, greeting?.accepted[name])], now),
     limitSeconds: limitMs / 1000,
     state: last?.state ?? 'nothing sent yet',
     why: last?.why ?? 'waits for its first drop',
   };
 }
 
+/** When we signed the confirmation of this content that the spare's root says to have taken. */
+function heardBack({ acknowledged }: StreamState, accepted: AcceptedDrop | undefined): string | undefined {
+  const isOfIt =
+    acknowledged !== undefined &&
+    accepted?.digest === acknowledged.digest &&
+    sameEpoch(accepted.epoch, acknowledged.epoch);
+  return isOfIt ? accepted.confirmed : undefined;
+}
+
 async function asSpare({ paths, spare, now }: StatusParts, { name, limitMs }: Stream): Promise<ComponentStatus> {
   const receipts = await spare.book.all(name);
   const last = receipts.at(-1);
-  const confirm = await createState(paths.streams).read<{ at: string }>(`${name}.confirmed`);
-  const word = receipts.findLast(({ state }) => arrived(state))?.at;
-  const newest = [confirm?.at, word]
-    .filter((at) => at !== undefined)
-    .sort()
-    .at(-1);
+  const confirm = await createState(paths.streams).read<TakenConfirmation>(`${name}.confirmed`);
   return {
     stream: name,
     ...given('staged', receipts.findLast(({ state }) => state === 'staged')?.at),
     ...given('applied', receipts.findLast(isApplied)?.at),
-    ...confirmed(newest, now),
+    ...freshnessOf([confirm?.greeting, arrivedAt(receipts)], now),
     limitSeconds: limitMs / 1000,
     state: last?.state ?? 'nothing arrived yet',
     why: last?.why ?? 'waits for the active',
@@ -129,8 +146,3 @@ const isApplied = ({ state }: Receipt): boolean => state === 'applied' || state 
 
 const given = <K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> =>
   (value === undefined ? {} : { [key]: value }) as Partial<Record<K, string>>;
-
-function confirmed(at: string | undefined, now: Date): { confirmed?: string; ageSeconds?: number } {
-  if (at === undefined) return {};
-  return { confirmed: at, ageSeconds: Math.max(0, Math.round((now.getTime() - Date.parse(at)) / 1000)) };
-}

@@ -70,6 +70,8 @@ async function publishStatus(master: Master, agent: Agent, signal: AbortSignal):
         view: agent.view(),
       });
       await writeFileAtomic(paths.status, JSON.stringify(report), published);
+      // Its time is what the active's confirmations are dated by.
+      if (report.role === 'passive') await spare.introduce();
       const rival = await findRival(paths.inbox, await spare.gate.read());
       if (rival !== undefined) master.log.failed('agent', rival);
     } catch (error) {

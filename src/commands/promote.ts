@@ -17,6 +17,8 @@ export async function promote(root: string, forceStale: boolean, signal: AbortSi
     () => false,
   );
   const next = heard ? '' : ', and start the agent';
-  console.log(`Recorded, for an hour. Unless it says so already, set pe_failover_mode: active in ${master.paths.fact}${next}.`);
+  console.log(
+    `Recorded, for an hour. Unless it says so already, set pe_failover_mode: active in ${master.paths.fact}${next}.`,
+  );
   return 0;
 }

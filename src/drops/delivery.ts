@@ -1,11 +1,12 @@
 import { sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Confirmation } from '../rules/confirm.ts';
-import { isFinal, type Receipt } from '../rules/receipt.ts';
+import { isAbout, isFinal, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
 import type { Clock } from '../system/clock.ts';
 import { seal, type Signer } from '../system/sign.ts';
 import type { State } from '../system/state.ts';
 import type { Origin, Outbox, PackedDrop } from './outbox.ts';
+import { noteGreeting } from './greeting-note.ts';
 import type { Greeting, Peer } from './peer.ts';
 import { forgotten, readStream, withReceipt, type StreamState } from './stream-state.ts';
 
@@ -84,6 +85,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   const read = (stream: string): Promise<StreamState> => readStream(parts.state, stream, parts.epoch);
   const catchUp = async (stream: string, signal: AbortSignal): Promise<Receipt[]> => {
     const greeting = await parts.greet(signal);
+    await noteGreeting(parts.state, greeting);
     const known = await read(stream);
     if (hasLost(known, greeting, stream)) await parts.state.write(stream, forgotten(known));
     return await collect(parts, stream, 0, signal);
@@ -94,8 +96,8 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     needsWhole: async (stream) => (await read(stream)).needsWhole ?? false,
     catchUp,
     adoptionAsked: async (stream, signal) => {
-      const { hello, at } = await parts.greet(signal);
-      const answered = ((await read(stream)).acknowledged?.at ?? '') > at;
+      const { hello } = await parts.greet(signal);
+      const answered = ((await read(stream)).acknowledged?.at ?? '') > hello.at;
       return answered ? undefined : hello.adopt;
     },
     deliver: async (goods, context) => {
@@ -112,8 +114,8 @@ const isUnchanged = (known: StreamState, goods: Goods): boolean =>
   known.acknowledged?.digest === goods.digest && known.needsWhole !== true;
 
 /** The spare no longer has what it acknowledged: its disk was replaced, or its state restored from a backup. */
-function hasLost({ acknowledged, epoch }: StreamState, { hello, at }: Greeting, stream: string): boolean {
-  if (acknowledged === undefined || acknowledged.at > at) return false; // acknowledged after that greeting
+function hasLost({ acknowledged, epoch }: StreamState, { hello }: Greeting, stream: string): boolean {
+  if (acknowledged === undefined || acknowledged.at > hello.at) return false; // acknowledged after that greeting
   const accepted = hello.accepted[stream];
   return accepted === undefined || !sameEpoch(accepted.epoch, epoch) || accepted.sequence < acknowledged.sequence;
 }
@@ -125,7 +127,7 @@ async function push(
   context: DeliveryContext,
 ): Promise<Delivered> {
   const at = context.progress ?? (() => undefined);
-  const { target } = await targetOf(parts, context.signal);
+  const target = (await parts.greet(context.signal)).pairing.certname;
   const waiting = goods.evenIfUnchanged === true ? undefined : await parts.outbox.find(goods, parts.epoch);
   const drop =
     waiting === undefined || wasRefused(known, waiting) ? await pack(parts, known, goods, target, context) : waiting;
@@ -133,7 +135,9 @@ async function push(
   await context.fence();
   at('sending');
   const pushOptions = { bulk: goods.bulk ?? false, timeoutMs: parts.pushTimeoutMs, signal: context.signal };
-  const receipt = await parts.peer.push({ ...drop.manifest, directory: drop.directory }, pushOptions);
+  const answer = await parts.peer.push({ ...drop.manifest, directory: drop.directory }, pushOptions);
+  // What root signed, the gate chose: it may be the word on another drop.
+  const receipt = answer !== undefined && isAbout(answer, drop.manifest) ? answer : undefined;
   at('sent');
   const publishedAt = parts.clock.now().toISOString();
   const published = {
@@ -178,9 +182,10 @@ async function confirm(
   signal: AbortSignal,
 ): Promise<Delivered> {
   const now = parts.clock.now();
-  const last = Date.parse(known.confirmedAt ?? '') || 0;
-  if (Math.abs(now.getTime() - last) < confirmEveryMs) return { kind: 'confirmed' };
-  const { target } = await targetOf(parts, signal);
+  const isRecent = (at: string | undefined): boolean =>
+    at !== undefined && Math.abs(now.getTime() - Date.parse(at)) < confirmEveryMs;
+  if (isRecent(known.askedAt) || isRecent(known.confirmedAt)) return { kind: 'confirmed' };
+  const { hello, pairing } = await parts.greet(signal);
   const { stream, digest } = goods;
   const words: Confirmation = {
     format: 1,
@@ -188,17 +193,14 @@ async function confirm(
     epoch: parts.epoch,
     digest,
     source: parts.origin.source,
-    target,
+    target: pairing.certname,
     at: now.toISOString(),
+    greeting: hello.at,
   };
   await parts.peer.confirm(seal(parts.signer, 'confirm', words), signal);
-  await parts.state.write(stream, { ...known, confirmedAt: now.toISOString() });
+  await parts.state.write(stream, { ...known, askedAt: words.at });
   return { kind: 'confirmed' };
 }
-
-const targetOf = async (parts: DeliveryParts, signal: AbortSignal): Promise<{ target: string }> => ({
-  target: (await parts.greet(signal)).pairing.certname,
-});
 
 /** Waits for root's word, unless the role is left meanwhile: the word is collected by whoever comes next. */
 async function waitForReceipt(
@@ -225,13 +227,15 @@ async function collect(
   const end = parts.clock.monotonic() + waitSeconds * 1000;
   for (;;) {
     const left = Math.max(0, Math.ceil((end - parts.clock.monotonic()) / 1000));
-    const fresh = await parts.peer.receipts(stream, known.heard ?? 0, left, signal);
+    const answer = await parts.peer.receipts(stream, known.heard ?? 0, left, signal);
+    const [before, heard] = [known.heard ?? 0, answer.at(-1)?.n];
+    if (heard === undefined || heard === before) return [];
+    // Lower numbers are of a spare that took the place of another, and counts anew.
+    const fresh = heard < before ? answer : answer.filter(({ n }) => n > before);
     const ours = fresh.filter((receipt) => isOurs(receipt, known, stream));
-    const heard = fresh.at(-1)?.n;
-    if (heard === undefined) return [];
     known = { ...ours.reduce(withReceipt, known), heard };
     await parts.state.write(stream, known);
-    if (ours.length > 0) return ours;
+    if (ours.length > 0 || heard < before || left === 0) return ours;
   }
 }
 

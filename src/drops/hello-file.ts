@@ -1,6 +1,8 @@
+import type { TakenConfirmation } from '../rules/confirm.ts';
+import { sameEpoch } from '../rules/epoch.ts';
 import type { AcceptedDrop, Hello } from '../rules/hello.ts';
 import { formatPairing, type Pairing } from '../rules/pairing.ts';
-import { arrived } from '../rules/receipt.ts';
+import { arrived, type Receipt } from '../rules/receipt.ts';
 import { listDirectory, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { seal, type Signer } from '../system/sign.ts';
 import type { ReceiptBook } from './receipt-book.ts';
@@ -11,25 +13,38 @@ export interface HelloParts {
   readonly signer: Signer;
   readonly own: Pairing;
   readonly book: ReceiptBook;
+  /** The last confirmation of a stream that was taken. */
+  readonly confirmation: (stream: string) => Promise<TakenConfirmation | undefined>;
+  readonly now: () => Date;
   readonly ownership: Ownership;
   readonly adopt: string | undefined;
 }
 
-/** Writes what the gate tells a peer of this master: who it is, and what it has accepted of each stream. */
+/**
+ * Writes what the gate tells a peer of this master: who it is, what it has accepted of each stream, and that its root was
+ * there at this time. INVARIANT: the time is taken first, so all that was settled before it is in.
+ */
 export async function writeHello(parts: HelloParts): Promise<void> {
+  const at = parts.now().toISOString();
   const accepted: Record<string, AcceptedDrop> = {};
   for (const name of await listDirectory(parts.receipts)) {
     const stream = name.replace(/\.jsonl$/, '');
     const last = name.endsWith('.jsonl')
       ? (await parts.book.all(stream)).findLast(({ state }) => arrived(state))
       : undefined;
-    if (last !== undefined) accepted[stream] = { epoch: last.epoch, sequence: last.sequence, digest: last.digest };
+    if (last !== undefined) accepted[stream] = acceptedDrop(last, await parts.confirmation(stream));
   }
   const hello: Hello = {
     format: 1,
+    at,
     pairing: formatPairing(parts.own),
     accepted,
     ...(parts.adopt === undefined ? {} : { adopt: parts.adopt }),
   };
   await writeFileAtomic(parts.path, `${seal(parts.signer, 'message', hello)}\n`, parts.ownership);
+}
+
+function acceptedDrop({ epoch, sequence, digest }: Receipt, taken: TakenConfirmation | undefined): AcceptedDrop {
+  const isOfIt = taken !== undefined && taken.digest === digest && sameEpoch(taken.epoch, epoch);
+  return { epoch, sequence, digest, ...(isOfIt ? { confirmed: taken.at } : {}) };
 }

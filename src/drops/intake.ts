@@ -1,7 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, isErrno, toFailure } from '../errors.ts';
-import { parseConfirmation } from '../rules/confirm.ts';
+import { parseConfirmation, type Confirmation } from '../rules/confirm.ts';
 import { compareEpochs, formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import { dropName, manifestName, parseManifest, type Manifest } from '../rules/manifest.ts';
 import type { Pairing } from '../rules/pairing.ts';
@@ -62,8 +62,8 @@ export interface IntakeParts {
   readonly epoch: () => Promise<Epoch>;
   /** Remembers a higher epoch, after its signature was verified. */
   readonly raiseEpoch: (epoch: Epoch) => Promise<void>;
-  /** A stream was confirmed: its digest is still that of the active. */
-  readonly confirmed: (stream: string, digest: string) => Promise<void>;
+  /** The active said, signed and in our epoch, that a stream is as it was. */
+  readonly confirmed: (words: Confirmation) => Promise<void>;
   /** How many whole drops of a stream are kept; 0: the job archives what it replaces. */
   readonly archives: (stream: string) => number;
 }
@@ -165,7 +165,7 @@ async function takeConfirm(parts: IntakeParts, ready: HostileTree, stream: strin
     const source = await parts.source();
     const words = parseConfirmation(unseal(source.signingKey, 'confirm', await ready.readText('confirm', 64 * 1024)));
     const forUs = words.target === parts.certname && words.source === source.certname && words.stream === stream;
-    if (forUs && sameEpoch(words.epoch, await parts.epoch())) await parts.confirmed(stream, words.digest);
+    if (forUs && sameEpoch(words.epoch, await parts.epoch())) await parts.confirmed(words);
   } catch (error) {
     const failure = toFailure(error);
     if (failure.class !== 'bad-data') throw failure;

@@ -1,6 +1,7 @@
-import { isLive } from '../rules/receipt.ts';
+import { isNews, type Confirmation, type TakenConfirmation } from '../rules/confirm.ts';
 import type { Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
+import { arrived, isLive } from '../rules/receipt.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Ownership } from '../system/files.ts';
 import type { JobLog } from '../system/log.ts';
@@ -53,7 +54,8 @@ export function createSpare(parts: SpareParts): Spare {
   const gate = createGateFile(paths.gate, signer, own.certname, published, now);
   const epochs = createEpochBook(createState(paths.state), now);
   const adoption = createAdoptionRequest(createState(paths.state), () => introduce());
-  const introduce = async (): Promise<void> =>
+  const confirmations = createConfirmations(createState(paths.streams), written, now);
+  const introduce = oneAfterTheOther(async () =>
     writeHello({
       adopt: await adoption.wanted(),
       path: paths.hello,
@@ -61,8 +63,11 @@ export function createSpare(parts: SpareParts): Spare {
       signer,
       own,
       book: written,
+      confirmation: confirmations.last,
+      now,
       ownership: published,
-    });
+    }),
+  );
   const book: ReceiptBook = {
     all: written.all,
     write: async (words) => {
@@ -72,13 +77,50 @@ export function createSpare(parts: SpareParts): Spare {
       return receipt;
     },
   };
-  const intake = createIntake(intakeParts(parts, book, gate, epochs));
+  const confirmed = async (words: Confirmation): Promise<void> => {
+    if (await confirmations.take(words)) await introduce();
+  };
+  const intake = createIntake({ ...intakeParts(parts, book, gate, epochs), confirmed });
   return { intake, holds: createHolds(createState(paths.holds), now), book, gate, epochs, adoption, introduce };
 }
 
-function intakeParts(parts: SpareParts, book: ReceiptBook, gate: GateFile, epochs: EpochBook): IntakeParts {
-  const { paths, clock, own, source, log, archives } = parts;
-  const confirmations = createState(paths.streams);
+/** What is written last was read last. */
+function oneAfterTheOther(work: () => Promise<void>): () => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve();
+  return () => {
+    const next = last.then(work);
+    last = next.catch(() => undefined);
+    return next;
+  };
+}
+
+interface Confirmations {
+  last(stream: string): Promise<TakenConfirmation | undefined>;
+  /** False: it says nothing new. */
+  take(words: Confirmation): Promise<boolean>;
+}
+
+function createConfirmations(state: State, book: ReceiptBook, now: () => Date): Confirmations {
+  const last = (stream: string): Promise<TakenConfirmation | undefined> => state.read(`${stream}.confirmed`);
+  return {
+    last,
+    take: async (words) => {
+      const { stream, epoch, digest, at, greeting } = words;
+      const accepted = (await book.all(stream)).findLast((receipt) => arrived(receipt.state));
+      if (!isNews(words, accepted, await last(stream), now())) return false;
+      await state.write(`${stream}.confirmed`, { epoch, digest, at, greeting } satisfies TakenConfirmation);
+      return true;
+    },
+  };
+}
+
+function intakeParts(
+  parts: SpareParts,
+  book: ReceiptBook,
+  gate: GateFile,
+  epochs: EpochBook,
+): Omit<IntakeParts, 'confirmed'> {
+  const { paths, own, source, log, archives } = parts;
   return {
     directories: { inbox: paths.inbox, taken: paths.taken, archive: paths.archive },
     certname: own.certname,
@@ -90,8 +132,6 @@ function intakeParts(parts: SpareParts, book: ReceiptBook, gate: GateFile, epoch
       await epochs.raise(epoch);
       await gate.update(() => ({ epoch }));
     },
-    confirmed: (stream, digest) =>
-      confirmations.write(`${stream}.confirmed`, { digest, at: clock.now().toISOString() }),
     archives,
   };
 }

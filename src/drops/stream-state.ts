@@ -17,7 +17,10 @@ export interface StreamState {
   readonly heard?: number;
   /** The newest receipt that says the drop arrived whole and was judged. */
   readonly acknowledged?: Receipt;
+  /** Both sides had the same then, by a receipt: our own time, of the capture that the receipt is about. */
   readonly confirmedAt?: string;
+  /** When the last confirmation was signed. That it was taken stands in the spare's greeting. */
+  readonly askedAt?: string;
   /** A delta did not fit, or the spare has lost what it had accepted. */
   readonly needsWhole?: boolean;
 }
@@ -28,10 +31,16 @@ export async function readStream(state: State, stream: string, epoch: Epoch): Pr
   return found !== undefined && sameEpoch(found.epoch, epoch) ? found : { epoch, sequence: 0 };
 }
 
-/** The state after one more word of the spare. */
+/**
+ * The state after one more word of the spare. A receipt proves that the spare's root lived after the capture, not that it
+ * lives when we hear it: the gate answers for a dead agent too.
+ */
 export function withReceipt(known: StreamState, receipt: Receipt): StreamState {
+  if (!sameEpoch(receipt.epoch, known.epoch)) return known; // numbers begin anew in each
   const newer = receipt.sequence >= (known.acknowledged?.sequence ?? 0);
-  const acknowledged = arrived(receipt.state) && newer ? { acknowledged: receipt, confirmedAt: receipt.at } : {};
+  const proven = receipt.sequence === known.sequence ? known.capturedAt : undefined;
+  const confirmedAt = proven === undefined ? {} : { confirmedAt: proven };
+  const acknowledged = arrived(receipt.state) && newer ? { acknowledged: receipt, ...confirmedAt } : {};
   const decides = newer && (receipt.state === 'refused' || arrived(receipt.state));
   const needsWhole = decides ? receipt.state === 'refused' : (known.needsWhole ?? false);
   return { ...known, ...acknowledged, last: receipt, heard: receipt.n, needsWhole };

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import type { Delivery } from '../drops/delivery.ts';
+import { noteGreeting } from '../drops/greeting-note.ts';
+import type { Greeting } from '../drops/peer.ts';
 import type { Sender } from '../drops/sender.ts';
 import type { Spare } from '../drops/spare.ts';
 import type { AgentRuns } from '../puppet/agent-runs.ts';
@@ -17,6 +19,7 @@ import { createJournal } from '../system/journal.ts';
 import { acquireLock } from '../system/lock.ts';
 import type { Postgres } from '../system/postgres.ts';
 import type { ServiceManager } from '../system/service-manager.ts';
+import { createState } from '../system/state.ts';
 import { createDbDump } from './db-dump.ts';
 import type { Job, Trigger } from './job.ts';
 import { createGreetSpare } from './greet-spare.ts';
@@ -84,6 +87,7 @@ export function activeJobs(
 ): Job[] {
   const { paths, settings } = host;
   const work = (job: string): string => join(paths.work, job);
+  const note = (greeting: Greeting): Promise<void> => noteGreeting(createState(paths.streams), greeting);
   const jobs = [
     createSyncCerts({
       cadir: host.cadir,
@@ -106,7 +110,7 @@ export function activeJobs(
     createNcDump({ classifier: host.classifier, delivery, peer: spare, triggers: ncDumpTriggers(settings) }),
     dbDump(host, delivery, work('db-dump')),
   ];
-  return [createGreetSpare(greet, greetMs), ...jobs.filter(({ name }) => settings.enabled(name))];
+  return [createGreetSpare(greet, note, greetMs), ...jobs.filter(({ name }) => settings.enabled(name))];
 }
 
 const greetMs = 30_000;

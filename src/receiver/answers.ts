@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, isErrno } from '../errors.ts';
 import { isStream } from '../rules/manifest.ts';
 import type { DropReference, Receipt } from '../rules/receipt.ts';
-import { sameEpoch } from '../rules/epoch.ts';
+import { isEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import { readIfThere } from '../system/files.ts';
 import { readSealed } from '../system/sign.ts';
-import { streamDirectory, type Receiver, type ReceiverPaths } from './gate.ts';
+import { enter, streamDirectory, type Receiver, type ReceiverPaths } from './gate.ts';
 
 export type Answer = Readonly<Record<string, unknown>>;
 
@@ -65,10 +65,11 @@ export async function receiptFor(
   return await poll(word, path, waitMs, 4);
 }
 
-/** Keeps the peer's signed "nothing new" for root to verify; one a minute and stream is enough. */
+/** Keeps the peer's signed "nothing new" for root to verify, if it may write; one a minute and stream is enough. */
 export async function keepConfirm(receiver: Receiver): Promise<Answer> {
   const line = await readInput(receiver.stdin);
-  const stream = streamOf(line);
+  const { stream, epoch } = claimOf(line);
+  await enter(receiver, epoch);
   const ready = join(streamDirectory(receiver.paths, stream), 'ready');
   if (!existsSync(ready)) throw new Failure('refused', 'confirm refused', { why: `${stream} is not taken in here` });
   const last = await stat(join(ready, 'confirm')).catch(() => undefined);
@@ -100,12 +101,12 @@ async function place(directory: string, name: string, line: string): Promise<voi
 }
 
 // Read without verifying: root alone believes it. Here it only picks the directory, out of the known names.
-function streamOf(line: string): string {
-  const value = readSealed(line, 'confirm');
-  const stream = typeof value === 'object' && value !== null && 'stream' in value ? value.stream : undefined;
+function claimOf(line: string): { stream: string; epoch: Epoch } {
+  const { stream, epoch } = Object(readSealed(line, 'confirm')) as Readonly<Record<string, unknown>>;
   if (typeof stream !== 'string' || !isStream(stream))
     throw new Failure('refused', 'confirm refused', { why: 'unknown stream' });
-  return stream;
+  if (!isEpoch(epoch)) throw new Failure('refused', 'confirm refused', { why: 'it names no epoch' });
+  return { stream, epoch };
 }
 
 async function readInput(stdin: Readable): Promise<string> {

@@ -7,11 +7,15 @@ export interface AcceptedDrop {
   readonly epoch: Epoch;
   readonly sequence: number;
   readonly digest: string;
+  /** `at` of the newest confirmation of it that root has taken, as its sender signed it. */
+  readonly confirmed?: string;
 }
 
 /** What a master tells its peer of itself; signed by its root, and kept beside the gate file. */
 export interface Hello {
   readonly format: 1;
+  /** When root signed this, by its own clock. */
+  readonly at: string;
   /** Its own pairing line, so that roles can turn round without a second exchange. */
   readonly pairing: string;
   /** The newest drop of each stream that arrived and was judged: what it lacks here is pushed whole. */
@@ -48,8 +52,9 @@ export function parseHello(value: unknown): Hello {
     const inner = fieldsOf(drop, `accepted.${stream}`, refuse);
     const epoch = inner.raw('epoch');
     if (!isStream(stream) || !isEpoch(epoch)) throw refuse(`accepted.${stream}`, 'is malformed');
-    accepted[stream] = { epoch, sequence: inner.count('sequence', 0), digest: inner.text('digest', 100) };
+    const confirmed = inner.raw('confirmed') === undefined ? {} : { confirmed: inner.text('confirmed', 40) };
+    accepted[stream] = { epoch, sequence: inner.count('sequence', 0), digest: inner.text('digest', 100), ...confirmed };
   }
   const adopt = field.raw('adopt') === undefined ? {} : { adopt: field.matching('adopt', isFingerprint) };
-  return { format: 1, pairing: field.text('pairing', 20_000), accepted, ...adopt };
+  return { format: 1, at: field.text('at', 40), pairing: field.text('pairing', 20_000), accepted, ...adopt };
 }

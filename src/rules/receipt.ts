@@ -75,6 +75,20 @@ export const isJudged = (
 
 const isNewer = (a: DropReference | undefined, b: DropReference): boolean =>
   a !== undefined && (a.epoch.number - b.epoch.number || a.sequence - b.sequence) > 0;
+/** Is this the word on that drop? A refusal may be of a drop whose content could not be read. */
+export const isAbout = (receipt: Receipt, { stream, epoch, sequence, digest }: DropReference): boolean =>
+  receipt.stream === stream &&
+  sameEpoch(receipt.epoch, epoch) &&
+  receipt.sequence === sequence &&
+  (receipt.digest === digest || receipt.state === 'refused');
+
+/** When the newest drop that arrived got its first word. What becomes of it later says nothing of the active. */
+export function arrivedAt(receipts: readonly Receipt[]): string | undefined {
+  const newest = receipts.findLast(({ state }) => arrived(state));
+  const isOfIt = ({ epoch, sequence }: Receipt): boolean =>
+    newest !== undefined && sequence === newest.sequence && sameEpoch(epoch, newest.epoch);
+  return receipts.find((receipt) => arrived(receipt.state) && isOfIt(receipt))?.at;
+}
 
 export type SequenceVerdict = 'new' | 'repeated' | 'settled before' | 'forked or rolled back' | 'older epoch';
 

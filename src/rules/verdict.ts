@@ -1,16 +1,14 @@
+import type { Freshness } from './freshness.ts';
+import type { Gate } from './gate.ts';
 import { counted, spokenDuration } from './spoken.ts';
 
 /** One stream, as far as this master knows of it. Times in ISO 8601. */
-export interface ComponentStatus {
+export interface ComponentStatus extends Freshness {
   readonly stream: string;
   readonly captured?: string;
   readonly delivered?: string;
   readonly staged?: string;
   readonly applied?: string;
-  /** Last time that both sides agreed: a receipt or a confirm. */
-  readonly confirmed?: string;
-  /** Seconds since then; undefined: never. */
-  readonly ageSeconds?: number;
   readonly limitSeconds: number;
   readonly state: string;
   readonly why: string;
@@ -25,6 +23,8 @@ export interface Situation {
   readonly failing: readonly { readonly job: string; readonly latched: boolean; readonly why: string }[];
   readonly openHolds: number;
   readonly hasSpare: boolean;
+  /** Why the spare lets nothing in, by its last greeting. */
+  readonly spareTakesNothing: string | undefined;
 }
 
 /** As Nagios counts: 0 good, 1 warning, 2 critical, 3 unknown. */
@@ -43,6 +43,8 @@ export function judgeStatus(now: Situation): StatusVerdict {
   if (!now.agentRuns) return { code: 2, text: 'CRITICAL: the agent does not run. Type: systemctl start pe-failover' };
   const latched = now.failing.find((one) => one.latched);
   if (latched !== undefined) return { code: 2, text: `CRITICAL: ${latched.job}: ${latched.why}` };
+  if (now.spareTakesNothing !== undefined)
+    return { code: 2, text: `CRITICAL: the spare takes nothing in: ${now.spareTakesNothing}` };
   const troubled = now.components.find(({ state }) => ['failed', 'refused', 'latched'].includes(state));
   if (troubled !== undefined) return { code: 2, text: `CRITICAL: ${troubled.stream}: ${troubled.why}` };
   const silent = now.components.find(isStale);
@@ -66,7 +68,17 @@ export function judgeStatus(now: Situation): StatusVerdict {
 const isStale = ({ ageSeconds, limitSeconds }: ComponentStatus): boolean =>
   ageSeconds === undefined || ageSeconds > limitSeconds;
 
-const staleSentence = ({ stream, ageSeconds, limitSeconds, why }: ComponentStatus): string =>
+const staleSentence = ({ stream, ageSeconds, limitSeconds, why, doubt }: ComponentStatus): string =>
   ageSeconds === undefined
-    ? `${stream}: nothing was ever confirmed (${why})`
+    ? `${stream}: ${doubt ?? `nothing was ever confirmed (${why})`}`
     : `${stream}: nothing was confirmed for ${spokenDuration(ageSeconds * 1000)}, the limit is ${spokenDuration(limitSeconds * 1000)} (${why})`;
+
+/** What the gate of the spare says of itself; undefined: it is open. */
+export function whyNotTaken({
+  role,
+  certname,
+  closed,
+}: Pick<Gate, 'role' | 'certname' | 'closed'>): string | undefined {
+  if (role !== 'passive') return `${certname} is ${role}${closed === undefined ? '' : `: ${closed}`}`;
+  return closed === undefined ? undefined : `${certname} is closed: ${closed}`;
+}

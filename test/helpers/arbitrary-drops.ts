@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { Confirmation } from '../../src/rules/confirm.ts';
 import type { Epoch } from '../../src/rules/epoch.ts';
-import type { Hello } from '../../src/rules/hello.ts';
+import type { AcceptedDrop, Hello } from '../../src/rules/hello.ts';
 import { pathProblem, type Manifest, type ManifestFile } from '../../src/rules/manifest.ts';
 import type { Pairing } from '../../src/rules/pairing.ts';
 import { receiptStates, type Receipt } from '../../src/rules/receipt.ts';
@@ -96,14 +96,17 @@ export const aConfirmation: fc.Arbitrary<Confirmation> = fc.record({
   source: aCertname,
   target: aCertname,
   at: aTime,
+  greeting: aTime,
 });
+
+const anAccepted = fc.record({ epoch: anEpoch, sequence: aSequence, digest: aDigest });
+const confirmedToo = (drop: AcceptedDrop) => aTime.map((confirmed): AcceptedDrop => ({ ...drop, confirmed }));
 
 export const aHello: fc.Arbitrary<Hello> = fc.record({
   format: fc.constant(1 as const),
+  at: aTime,
   pairing: fc.string(),
-  accepted: fc.dictionary(aStream, fc.record({ epoch: anEpoch, sequence: aSequence, digest: aDigest }), {
-    noNullPrototype: true,
-  }),
+  accepted: fc.dictionary(aStream, fc.oneof(anAccepted, anAccepted.chain(confirmedToo)), { noNullPrototype: true }),
 });
 
 const aBase64 = fc.uint8Array({ minLength: 32, maxLength: 64 }).map((bytes) => Buffer.from(bytes).toString('base64'));

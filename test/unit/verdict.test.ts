@@ -17,6 +17,7 @@ const situation = (extra: Partial<Situation> = {}): Situation => ({
   failing: [],
   openHolds: 0,
   hasSpare: true,
+  spareTakesNothing: undefined,
   ...extra,
 });
 
@@ -53,6 +54,18 @@ describe('the verdict of status', () => {
     ],
     ['the agent never ran', { role: 'not started', agentRuns: false }, 2, 'systemctl enable --now pe-failover'],
     ['changes are held', { openHolds: 2 }, 1, '2 holds wait for a decision. Type: pe-failover holds'],
+    [
+      'the spare is suspended',
+      { role: 'active', spareTakesNothing: 'masterb is suspended: no mode' },
+      2,
+      'the spare takes nothing in: masterb is suspended: no mode',
+    ],
+    [
+      'the clock was set back',
+      { components: [component({ ageSeconds: undefined as never, doubt: 'it is still to come' })] },
+      2,
+      'sync-certs: it is still to come',
+    ],
     ['an active has no spare', { role: 'active', hasSpare: false }, 1, 'pe_failover_passive_master'],
   ] as const)('when %s', (_, extra, code, text) => {
     const verdict = judgeStatus(situation(extra));
