@@ -5,7 +5,7 @@ import { inboxOf, hash8, ownPairing } from './agent/installation.ts';
 import type { SessionParts } from './agent/role-session.ts';
 import { loadConfig, type Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
-import { introduce, knownPeer } from './drops/greeter.ts';
+import { knownPeer, nameByAdmin } from './drops/greeter.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure } from './errors.ts';
 import { detectPlatform } from './rules/defaults.ts';
@@ -144,10 +144,10 @@ export async function peerOf(
   { role }: Pick<JudgedFact, 'role'>,
   log: JobLog,
 ): Promise<Pairing | undefined> {
-  const state = createState(paths.state);
-  if (role.role !== 'passive' || role.key === undefined) return await knownPeer(state);
+  if (role.role !== 'passive' || role.key === undefined) return await knownPeer(createState(paths.state));
   const named = parsePairing(role.key);
-  await introduce(state, named, log);
+  const isNew = await nameByAdmin(paths, named);
+  if (isNew !== undefined) log.success(isNew);
   return named;
 }
 
