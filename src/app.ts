@@ -88,10 +88,20 @@ export interface Master extends Host {
   readonly keys: AuthorizedKeys;
   readonly spare: Spare;
   readonly session: SessionParts;
+  /** Of its ssh connections: a path that a unix socket may have, with a few letters behind it. */
+  readonly sockets: string;
 }
 
-/** Throws `config` where nothing is installed. `stderr`: the log lines are shown to a person, too. */
-export async function openMaster(host: Host, options: { stderr: boolean; alive?: () => void }): Promise<Master> {
+export interface OpenOptions {
+  /** The log lines are shown to a person, too. */
+  readonly stderr: boolean;
+  readonly alive?: () => void;
+  /** A command that may run while the agent does: its connections are its own. */
+  readonly besideAgent?: true;
+}
+
+/** Throws `config` where nothing is installed. */
+export async function openMaster(host: Host, options: OpenOptions): Promise<Master> {
   const { paths, config, clock } = host;
   const signer = await loadSigner(paths.keys.signing);
   const own = await ownPairing(paths, host.certname, host.hostKeyPath);
@@ -123,7 +133,8 @@ export async function openMaster(host: Host, options: { stderr: boolean; alive?:
     dropDirectory: (stream) => join(paths.inbox, stream, 'ready'),
     ...(options.alive === undefined ? {} : { alive: options.alive }),
   };
-  return { ...host, log, signer, own, published, keys, spare, session };
+  const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
+  return { ...host, log, signer, own, published, keys, spare, session, sockets };
 }
 
 export type JobConfig = Config['jobs'][keyof Config['jobs']];

@@ -144,6 +144,7 @@ export function createTestSender(master: TestMaster, port: number, epoch: Epoch,
     spare: { host: '127.0.0.1', port, user: userInfo().username, connectTimeoutSeconds: 3, hostKeyAlias: alias },
     bandwidthLimit: 0,
     pushTimeoutMs: 60_000,
+    sockets: join(master.paths.run, 'ssh'),
     introduced: () => Promise.resolve(),
   });
 }
