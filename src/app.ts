@@ -5,7 +5,7 @@ import { inboxOf, hash8, ownPairing } from './agent/installation.ts';
 import type { SessionParts } from './agent/role-session.ts';
 import { loadConfig, type Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
-import { introduce, knownPeer } from './drops/greeter.ts';
+import { knownPeer, nameByAdmin } from './drops/greeter.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure } from './errors.ts';
 import { detectPlatform } from './rules/defaults.ts';
@@ -88,10 +88,20 @@ export interface Master extends Host {
   readonly keys: AuthorizedKeys;
   readonly spare: Spare;
   readonly session: SessionParts;
+  /** Of its ssh connections: a path that a unix socket may have, with a few letters behind it. */
+  readonly sockets: string;
 }
 
-/** Throws `config` where nothing is installed. `stderr`: the log lines are shown to a person, too. */
-export async function openMaster(host: Host, options: { stderr: boolean; alive?: () => void }): Promise<Master> {
+export interface OpenOptions {
+  /** The log lines are shown to a person, too. */
+  readonly stderr: boolean;
+  readonly alive?: () => void;
+  /** A command that may run while the agent does: its connections are its own. */
+  readonly besideAgent?: true;
+}
+
+/** Throws `config` where nothing is installed. */
+export async function openMaster(host: Host, options: OpenOptions): Promise<Master> {
   const { paths, config, clock } = host;
   const signer = await loadSigner(paths.keys.signing);
   const own = await ownPairing(paths, host.certname, host.hostKeyPath);
@@ -123,7 +133,8 @@ export async function openMaster(host: Host, options: { stderr: boolean; alive?:
     dropDirectory: (stream) => join(paths.inbox, stream, 'ready'),
     ...(options.alive === undefined ? {} : { alive: options.alive }),
   };
-  return { ...host, log, signer, own, published, keys, spare, session };
+  const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
+  return { ...host, log, signer, own, published, keys, spare, session, sockets };
 }
 
 export type JobConfig = Config['jobs'][keyof Config['jobs']];
@@ -144,10 +155,10 @@ export async function peerOf(
   { role }: Pick<JudgedFact, 'role'>,
   log: JobLog,
 ): Promise<Pairing | undefined> {
-  const state = createState(paths.state);
-  if (role.role !== 'passive' || role.key === undefined) return await knownPeer(state);
+  if (role.role !== 'passive' || role.key === undefined) return await knownPeer(createState(paths.state));
   const named = parsePairing(role.key);
-  await introduce(state, named, log);
+  const isNew = await nameByAdmin(paths, named);
+  if (isNew !== undefined) log.success(isNew);
   return named;
 }
 

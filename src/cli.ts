@@ -27,7 +27,7 @@ const verbs: readonly Verb[] = [
       'passive-master': value('Host name of the spare (with --active)'),
       'auth-key': value('The line that the active printed (with --passive)'),
       adopt: value("Fingerprint of the active's CA: take its CA and data (with --passive)"),
-      'renew-host-key': flag('The spare was reinstalled: pin its new host key'),
+      'renew-host-key': flag('The spare was reinstalled: forget its old keys, pin its host key'),
       'dry-run': flag('List every change, make none'),
     },
     run: async (given) => {

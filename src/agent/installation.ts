@@ -5,8 +5,10 @@ import { Failure } from '../errors.ts';
 import { createEpochBook, noEpoch } from '../drops/epoch-book.ts';
 import type { Paths } from '../rules/paths.ts';
 import { setFacts } from '../rules/fact-text.ts';
-import type { Pairing } from '../rules/pairing.ts';
+import { isSamePairing, knownPeer, nameByAdmin } from '../drops/greeter.ts';
+import { parsePairing, type Pairing } from '../rules/pairing.ts';
 import type { Exec } from '../system/exec.ts';
+import { readRole } from '../system/fact.ts';
 import { ensureDirectory, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { generateSigningKey, loadSigner } from '../system/sign.ts';
 import { createState } from '../system/state.ts';
@@ -53,6 +55,7 @@ export function installChanges(parts: InstallParts, order: InstallOrder): Change
     signingKey(parts),
     fileIfMissing(paths.config, parts.sampleConfig, 'configuration'),
     ...(order.role === 'active' ? hostKeyPin(parts, order) : []),
+    order.role === 'active' ? oldSpareForgotten(parts, order) : activeNamed(parts, order.pairingLine),
     factChange(parts, order),
     epochChange(parts, order),
   ];
@@ -179,12 +182,44 @@ function hostKeyPin({ paths }: InstallParts, order: Extract<InstallOrder, { role
         const hint = `If ${alias} was reinstalled, add --renew-host-key`;
         throw new Failure('config', "the spare's host key is not the pinned one", { where: alias, hint });
       },
-      make: async () => {
-        await writeFileAtomic(paths.keys.knownHosts, `${line}\n`, { mode: 0o600 });
-        if (renewHostKey) await createState(paths.state).remove('peer'); // a reinstalled spare introduces itself anew
-      },
+      make: () => writeFileAtomic(paths.keys.knownHosts, `${line}\n`, { mode: 0o600 }),
     },
   ];
+}
+
+/**
+ * Another spare than the known one introduces itself anew: a machine of another host key, or one that an admin says was
+ * installed anew. Before the fact is written: as long as that names the old spare, a crash repeats this.
+ */
+function oldSpareForgotten({ paths }: InstallParts, order: Extract<InstallOrder, { role: 'active' }>): Change {
+  const state = createState(paths.state);
+  const { passiveMaster, passiveHostKey, renewHostKey } = order;
+  const isOther = async (known: Pairing): Promise<boolean> => {
+    if (passiveHostKey !== undefined) return renewHostKey || isOtherHostKey(known.hostKey, passiveHostKey);
+    const { role } = await readRole(paths.fact);
+    return role.role === 'active' && role.passiveMaster !== undefined && role.passiveMaster !== passiveMaster;
+  };
+  return {
+    what: 'forget the spare that was known: the new one introduces itself',
+    isNeeded: async () => {
+      const known = await knownPeer(state);
+      return known !== undefined && (await isOther(known));
+    },
+    make: () => state.remove('peer'),
+  };
+}
+
+/** A host has keys of several types, and the line names one of them. */
+const isOtherHostKey = (known: string, shown: string): boolean =>
+  known !== shown && known.split(' ')[0] === shown.split(' ')[0];
+
+function activeNamed({ paths }: InstallParts, line: string): Change {
+  const named = parsePairing(line);
+  return {
+    what: `remember ${named.certname} as the other master`,
+    isNeeded: async () => !isSamePairing(await knownPeer(createState(paths.state)), named),
+    make: async () => void (await nameByAdmin(paths, named)),
+  };
 }
 
 /** The role and its peer are written into the fact; whatever else stands there is left alone. */

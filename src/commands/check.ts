@@ -23,7 +23,7 @@ export async function checkQuick(root: string): Promise<number> {
 /** Tries every dependency of this master, and says of each what is wrong and what to type. Exit code as Nagios counts. */
 export async function check(root: string, signal: AbortSignal): Promise<number> {
   const host = await openHost(root);
-  const master = await openMaster(host, { stderr: false });
+  const master = await openMaster(host, { stderr: false, besideAgent: true });
   let problems = 0;
   for (const { name, run } of await checksOf(host, master)) {
     try {

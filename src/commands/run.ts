@@ -36,7 +36,7 @@ async function byAgent({ paths }: Host, job: string, signal: AbortSignal): Promi
 }
 
 async function byHand(host: Host, name: string, signal: AbortSignal): Promise<Outcome> {
-  const master = await openMaster(host, { stderr: true });
+  const master = await openMaster(host, { stderr: true, besideAgent: true });
   const fact = await readRole(host.paths.fact);
   const known = await master.spare.epochs.read();
   if (known === undefined || fact.role.role === 'suspended')

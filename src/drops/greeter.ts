@@ -2,13 +2,15 @@ import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, type Epoch } from '../rules/epoch.ts';
 import { wayOut } from '../rules/gate.ts';
 import { formatPairing, parsePairing, type Pairing } from '../rules/pairing.ts';
+import type { Paths } from '../rules/paths.ts';
 import type { Clock } from '../system/clock.ts';
+import { removeIfThere } from '../system/files.ts';
 import type { JobLog } from '../system/log.ts';
 import { fingerprint } from '../system/sign.ts';
-import type { State } from '../system/state.ts';
+import { createState, type State } from '../system/state.ts';
 import type { Greeting, Peer } from './peer.ts';
 
-/** `state/peer.json`: the other master, as it introduced itself once. */
+/** `state/peer.json`: the other master, as it introduced itself once, or as an admin named it. */
 export interface PeerState {
   readonly line: string;
 }
@@ -61,10 +63,28 @@ export function createGreeter({ peer, epoch, state, clock, log, introduced }: Gr
  */
 export async function introduce(state: State, pairing: Pairing, log: JobLog): Promise<boolean> {
   if ((await knownPeer(state)) !== undefined) return false;
-  await state.write('peer', { line: formatPairing(pairing) } satisfies PeerState);
-  log.success(`Paired with ${pairing.certname}, signing key ${fingerprint(pairing.signingKey)}`);
+  await remember(state, pairing);
+  log.success(spoken(pairing));
   return true;
 }
+
+/** An admin's word, the line in a spare's fact, replaces whoever was known. Gives the sentence to log where it did. */
+export async function nameByAdmin(paths: Pick<Paths, 'state' | 'keys'>, pairing: Pairing): Promise<string | undefined> {
+  const state = createState(paths.state);
+  if (isSamePairing(await knownPeer(state), pairing)) return undefined;
+  await removeIfThere(paths.keys.knownHosts); // the line brings its host key along; first, so that a crash repeats both
+  await remember(state, pairing);
+  return spoken(pairing);
+}
+
+export const isSamePairing = (known: Pairing | undefined, pairing: Pairing): boolean =>
+  known !== undefined && formatPairing(known) === formatPairing(pairing);
+
+const remember = (state: State, pairing: Pairing): Promise<void> =>
+  state.write('peer', { line: formatPairing(pairing) } satisfies PeerState);
+
+const spoken = ({ certname, signingKey }: Pairing): string =>
+  `Paired with ${certname}, signing key ${fingerprint(signingKey)}`;
 
 /** The spare's own word, signed by its root: somebody was promoted after us, or at the same time. */
 function whyOvertaken({ gate }: Greeting, epoch: Epoch): Failure | undefined {

@@ -6,7 +6,7 @@ import { parseHello, type Hello } from '../rules/hello.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
 import { parseReceipt, type Receipt } from '../rules/receipt.ts';
 import type { RsyncPush } from '../system/rsync.ts';
-import { readSealed, unseal } from '../system/sign.ts';
+import { fingerprint, isSealedBy, readSealed, unseal } from '../system/sign.ts';
 import type { SshSession } from '../system/ssh.ts';
 
 export interface Greeting {
@@ -73,7 +73,8 @@ export function createPeer(parts: PeerParts): Peer {
   };
   const ask: typeof askOnce = (...question) => withFreshLogin(parts, () => askOnce(...question));
   return {
-    hello: async (signal) => verifyGreeting(await ask((nonce) => `hello ${nonce}`, signal), await parts.known()),
+    hello: async (signal) =>
+      verifyGreeting(await ask((nonce) => `hello ${nonce}`, signal), await parts.known(), parts.host),
     push: (drop, options) => withFreshLogin(parts, () => push(parts, drop, options)),
     receipts: async (stream, since, waitSeconds, signal) => {
       const answer = await ask(
@@ -161,7 +162,7 @@ function orThrow(answer: Answer, host: string): Answer {
 }
 
 /** The first greeting introduces the spare: its line must be signed by the key that the line itself names. */
-function verifyGreeting(answer: Answer, known: Pairing | undefined): Greeting {
+function verifyGreeting(answer: Answer, known: Pairing | undefined, host: string): Greeting {
   const [gateLine, helloLine] = [answer['gate'], answer['hello']];
   if (typeof gateLine !== 'string' || typeof helloLine !== 'string') {
     throw new Failure('refused', "the spare's agent has not run yet", {
@@ -169,10 +170,20 @@ function verifyGreeting(answer: Answer, known: Pairing | undefined): Greeting {
     });
   }
   const pairing = known ?? parsePairing(parseHello(readSealed(helloLine, 'message')).pairing);
+  if (!isSealedBy(pairing.signingKey, 'message', helloLine)) throw notTheKnownOne(pairing, host);
   const hello = parseHello(unseal(pairing.signingKey, 'message', helloLine));
   const gate = unseal(pairing.signingKey, 'gate', gateLine);
   if (!isGate(gate)) throw new Failure('bad-data', 'gate refused', { why: 'it is malformed' });
   return { gate, hello, pairing, at: String(answer['clock']) };
+}
+
+/** Never replaced by its own greeting: whoever has the spare's sshd would be believed. */
+function notTheKnownOne({ certname, signingKey }: Pairing, host: string): Failure {
+  return new Failure('config', 'the spare is not the one that is known here', {
+    where: host,
+    why: `its greeting does not carry the signature of ${certname}, whose signing key is ${fingerprint(signingKey)}`,
+    hint: `If it was installed anew or replaced, type: pe-failover install --active --passive-master ${host} --renew-host-key. If not, somebody else answers there`,
+  });
 }
 
 async function signingKey(parts: PeerParts): Promise<string> {

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Epoch } from '../rules/epoch.ts';
 import type { Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
@@ -25,6 +24,8 @@ export interface SenderParts {
   readonly spare: Pick<SshTarget, 'host' | 'port' | 'user' | 'connectTimeoutSeconds' | 'hostKeyAlias'>;
   readonly bandwidthLimit: number;
   readonly pushTimeoutMs: number;
+  /** Where the ssh sockets go: with `-hot` and `-bulk` behind it. */
+  readonly sockets: string;
   /** The spare introduced itself for the first time. */
   readonly introduced: (spare: Pairing) => Promise<void>;
 }
@@ -55,15 +56,15 @@ export function createSender(parts: SenderParts): Sender {
   });
   return { delivery: askingAgainAfterErrors(delivery, greeter.forget), peer, greet: greeter.greet, close: peer.close };
 
-  function openPeer({ spare, bandwidthLimit }: SenderParts): Peer {
+  function openPeer({ spare, bandwidthLimit, sockets }: SenderParts): Peer {
     const target: SshTarget = {
       ...spare,
       identity: paths.keys.transfer,
       knownHosts: paths.keys.knownHosts,
     };
     return createPeer({
-      hot: createSshSession(exec, target, join(paths.run, 'ssh-hot')),
-      bulk: createSshSession(exec, target, join(paths.run, 'ssh-bulk')),
+      hot: createSshSession(exec, target, `${sockets}-hot`),
+      bulk: createSshSession(exec, target, `${sockets}-bulk`),
       rsync: createRsyncPush(exec),
       host: spare.host,
       bandwidthLimit,

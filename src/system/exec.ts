@@ -191,6 +191,14 @@ function terminate(child: ChildProcess): void {
   child.once('close', () => clearTimeout(insist));
 }
 
+export function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return isErrno(error, 'EPERM');
+  }
+}
+
 /** Sends a signal to a whole process group; a group that is gone already is fine. */
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {

@@ -76,6 +76,12 @@ export function unseal(publicKey: string, purpose: Purpose, line: string): unkno
   return parseBody(body, purpose);
 }
 
+/** Did that key sign this line for that purpose? Throws `bad-data` for what is no signed line. */
+export function isSealedBy(publicKey: string, purpose: Purpose, line: string): boolean {
+  const { body, signature } = parseSealed(line, purpose);
+  return verifySignature(publicKey, purpose, body, signature);
+}
+
 /** The value of a sealed line whose file only root can write: nothing is verified. */
 export function readSealed(line: string, purpose: Purpose): unknown {
   return parseBody(parseSealed(line, purpose).body, purpose);

@@ -1,8 +1,9 @@
 import { lstat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Failure } from '../errors.ts';
-import { CommandError, startChild, type Exec, type LongChild, type Result } from './exec.ts';
-import { removeIfThere } from './files.ts';
+import { CommandError, isRunning, startChild, type Exec, type LongChild, type Result } from './exec.ts';
+import { listDirectory, removeIfThere } from './files.ts';
 
 export interface SshTarget {
   readonly host: string;
@@ -71,6 +72,7 @@ export function createSshSession(exec: Exec, target: SshTarget, socket: string):
 
 async function openMaster(exec: Exec, target: SshTarget, socket: string, signal: AbortSignal): Promise<LongChild> {
   await endOrphan(exec, target, socket);
+  await endStrays(exec, target, dirname(socket));
   signal.throwIfAborted();
   const child = startChild({ file: 'ssh', args: masterArguments(target, socket), outlivesPass: true });
   let said = '';
@@ -88,6 +90,17 @@ async function openMaster(exec: Exec, target: SshTarget, socket: string, signal:
     return child;
   } finally {
     signal.removeEventListener('abort', abort);
+  }
+}
+
+/**
+ * Ends the connections of processes that were killed. A command beside the agent has sockets of its own, by its pid
+ * (`ssh-PID-hot`): a connection of the agent must not end with it.
+ */
+async function endStrays(exec: Exec, target: SshTarget, directory: string): Promise<void> {
+  for (const name of await listDirectory(directory)) {
+    const pid = /^ssh-(\d+)-/.exec(name)?.[1];
+    if (pid !== undefined && !isRunning(Number(pid))) await endOrphan(exec, target, join(directory, name));
   }
 }
 

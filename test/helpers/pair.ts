@@ -132,7 +132,7 @@ function endOrphans({ paths }: TestMaster): void {
 export const factHash = (master: TestMaster): string =>
   createHash('sha256').update(readFileSync(master.paths.fact)).digest('hex');
 
-export function createTestSender(master: TestMaster, port: number, epoch: Epoch): Sender {
+export function createTestSender(master: TestMaster, port: number, epoch: Epoch, alias = '127.0.0.1'): Sender {
   return createSender({
     paths: master.paths,
     exec,
@@ -141,9 +141,10 @@ export function createTestSender(master: TestMaster, port: number, epoch: Epoch)
     signer: master.signer,
     epoch,
     origin: { source: master.certname, platform: 'puppet', build: 'test' },
-    spare: { host: '127.0.0.1', port, user: userInfo().username, connectTimeoutSeconds: 3, hostKeyAlias: '127.0.0.1' },
+    spare: { host: '127.0.0.1', port, user: userInfo().username, connectTimeoutSeconds: 3, hostKeyAlias: alias },
     bandwidthLimit: 0,
     pushTimeoutMs: 60_000,
+    sockets: join(master.paths.run, 'ssh'),
     introduced: () => Promise.resolve(),
   });
 }
