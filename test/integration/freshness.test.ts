@@ -59,7 +59,7 @@ const statusOf = (master: TestMaster, now = new Date()): Promise<StatusReport> =
     spare: master === pair.b ? pair.spare : createTestSpare(pair.a, pair.b.pairing),
     now,
     streams: [{ name: 'sync-files', limitMs: 300_000 }],
-    view: { entered: undefined, changing: undefined, jobs: [] },
+    view: { entered: undefined, changing: undefined, trouble: undefined, jobs: [] },
   });
 
 test("an active calls its spare fresh when the spare's root took the confirmation, not when the gate did", async () => {

@@ -5,6 +5,7 @@ it('the word that a stale promotion is wanted is good for an hour, and used up b
   const kept = new Map<string, unknown>();
   let now = new Date('2026-11-21T10:00:00Z');
   const state = {
+    directory: '',
     read: <T>(name: string) => Promise.resolve(kept.get(name) as T | undefined),
     write: (name: string, value: unknown) => Promise.resolve(void kept.set(name, value)),
     remove: (name: string) => Promise.resolve(void kept.delete(name)),
