@@ -80,7 +80,7 @@ const brake = map({ percent: count(1, 100), least: count(1, 1_000_000) });
 
 const database = map({
   name: databaseName,
-  switch: oneOf('schedule', 'promotion').default('schedule'),
+  switch: oneOf('schedule', 'promotion').optional(),
   services: listOf(name).default([]),
   health: listOf(name).default([]),
   needs: listOf(absolute).default([]),

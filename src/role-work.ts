@@ -119,7 +119,10 @@ async function spareHost(master: Master, host: JobHost) {
     agentRuns: system
       ? createAgentRuns({ puppet: puppetOf(master), stateDirectory: await stateDirectory(master) }, exec, master.clock)
       : noAgentRuns,
-    health: healthOf(master),
+    health: healthOf(
+      master,
+      host.settings.databases.flatMap(({ health }) => health),
+    ),
     mayChown: system,
     isServerStopped: async () => !(await isRunning(services, ['pe-puppetserver', 'puppetserver'])),
     adopted: async () => config.databases.length === 0 || (await state.read('adopted')) !== undefined,
@@ -131,12 +134,14 @@ async function isRunning(services: ServiceManager, units: readonly string[]): Pr
   return false;
 }
 
-export function settingsOf({ config, below }: Master): JobSettings {
+export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>): JobSettings {
   const { sync_certs, sync_files, nc_dump, db_dump, update_passive_ca, update_passive_files, restore_nc, restore_dbs } =
     config.jobs;
+  const databases = config.databases.map((database) => withDefaults(config.platform, database));
   return {
     enabled: (job) => jobConfig(config, job).enabled && (config.databases.length > 0 || !databaseJobs.has(job)),
     files: config.files,
+    sentFiles: [...new Set([...config.files, ...databases.flatMap(({ needs }) => needs)])],
     excludeCerts: config.ca.exclude_certs,
     serialGap: BigInt(config.ca.serial_gap),
     every: {
@@ -149,8 +154,8 @@ export function settingsOf({ config, below }: Master): JobSettings {
     poll: { ncDump: nc_dump.poll, dbDump: db_dump.poll },
     keptArchives: 24,
     hostMap: Object.entries(config.classifier.host_map).map(([active, passive]) => ({ active, passive })),
-    infrastructureGroups: config.classifier.infrastructure_groups,
-    databases: config.databases.map((database) => withDefaults(config.platform, database)),
+    furtherInfrastructure: config.classifier.infrastructure_groups,
+    databases,
     build: buildOf(below, config.platform),
     parallel: restore_dbs.jobs,
     limits: { agentRunMs: restore_dbs.agent_run_wait, healthyMs: restore_dbs.health_wait },
@@ -173,6 +178,7 @@ function withDefaults(
   const or = <T>(own: readonly T[], usual: readonly T[]): readonly T[] => (own.length > 0 ? own : usual);
   return {
     ...database,
+    switch: database.switch ?? use.switch,
     services: or(database.services, use.services),
     health: or(database.health, use.health),
     needs: or(database.needs, use.needs),

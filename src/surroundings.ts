@@ -5,6 +5,7 @@ import type { Master } from './app.ts';
 import { resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
+import { statusUrls } from './puppet/services.ts';
 import { readCertificates } from './system/certificates.ts';
 import { createHttpClient, type HttpClient } from './system/http-client.ts';
 import { createPostgres, type Postgres } from './system/postgres.ts';
@@ -65,7 +66,8 @@ export const classifierOf = (master: Master): Classifier =>
     clock: master.clock,
   });
 
-export function healthOf(master: Master): Health {
+/** Asks what tells of these keys of the status API. */
+export function healthOf(master: Master, keys: readonly string[]): Health {
   const http = httpOf(master);
   const get = async (url: string): Promise<{ status: number; body: string }> => {
     const { status, text } = await http({
@@ -76,7 +78,7 @@ export function healthOf(master: Master): Health {
     });
     return { status, body: text };
   };
-  return createStatusHealth(get, [new URL(classifierUrl(master)).origin]);
+  return createStatusHealth(get, statusUrls(master.certname, new URL(classifierUrl(master)).origin, keys));
 }
 
 export function serviceManager({ config, exec }: Master): ServiceManager {

@@ -34,7 +34,10 @@ import { createUpdatePassiveFiles } from './update-passive-files/index.ts';
 /** What the configuration says of the jobs; times in milliseconds. */
 export interface JobSettings {
   readonly enabled: (job: string) => boolean;
+  /** What a spare takes in where it says. */
   readonly files: readonly string[];
+  /** What an active sends: these, and the keys without which its databases cannot be read. */
+  readonly sentFiles: readonly string[];
   readonly excludeCerts: readonly string[];
   readonly serialGap: bigint;
   readonly every: {
@@ -52,7 +55,8 @@ export interface JobSettings {
   readonly poll: { readonly ncDump: number; readonly dbDump: number };
   readonly keptArchives: number;
   readonly hostMap: readonly { readonly active: string; readonly passive: string }[];
-  readonly infrastructureGroups: readonly string[];
+  /** Names of node groups that count as the platform's, besides its own. */
+  readonly furtherInfrastructure: readonly string[];
   readonly databases: readonly {
     readonly name: string;
     readonly services: readonly string[];
@@ -100,7 +104,7 @@ export function activeJobs(
     }),
     createSyncFiles({
       root: paths.root,
-      paths: settings.files,
+      paths: settings.sentFiles,
       set: openSet(host, 'sync-files'),
       delivery,
       spare,
@@ -193,7 +197,7 @@ function restoreNc(host: SpareHost): Job {
     journal: journalOf(host, 'restore-nc'),
     archive: join(paths.archive, 'replaced-groups'),
     hostMap: settings.hostMap,
-    infrastructure: settings.infrastructureGroups,
+    furtherInfrastructure: settings.furtherInfrastructure,
     triggers: [
       { kind: 'drop', streams: ['nc-dump'] },
       { kind: 'start' },

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Delivered, Delivery } from '../drops/delivery.ts';
-import { Failure } from '../errors.ts';
-import type { Classifier } from '../puppet/classifier.ts';
+import { Failure, toFailure } from '../errors.ts';
+import type { Classifier, Probe } from '../puppet/classifier.ts';
 import { canonicalGroups } from '../rules/groups.ts';
 import { mapHosts, type HostChange, type HostPair } from '../rules/host-map.ts';
 import { digestOf } from '../rules/json.ts';
@@ -33,13 +33,21 @@ const defaultTriggers: readonly Trigger[] = [
 export function createNcDump(settings: NcDumpSettings): Job {
   let last: { readonly fingerprint: string; readonly text: string } | undefined;
   const run = async (context: PassContext): Promise<Outcome> => {
-    const probe = await settings.classifier.probe(context.signal);
+    const probe = await probeOnceReady(settings.classifier, context.signal);
     if (last?.fingerprint !== probe.fingerprint)
       last = { fingerprint: probe.fingerprint, text: canonicalGroups(probe.groups()) };
     return outcomeOf(await deliver(settings, last.text, context), settings.peer, context);
   };
   return { name: 'nc-dump', role: 'active', triggers: settings.triggers ?? defaultTriggers, run };
 }
+
+/** A service that has just been started is waited for; any other trouble is told by the second try. */
+const probeOnceReady = (classifier: Classifier, signal: AbortSignal): Promise<Probe> =>
+  classifier.probe(signal).catch(async (error: unknown) => {
+    if (!['unreachable', 'dependency'].includes(toFailure(error).class)) throw error;
+    await classifier.ready(signal);
+    return await classifier.probe(signal);
+  });
 
 /** What the spare would exchange in the tree of this moment: for `run nc-dump --dry-run`. */
 export async function previewNcDump(

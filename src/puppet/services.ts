@@ -12,6 +12,18 @@ export interface DatabaseUse {
   readonly needs: readonly string[];
 }
 
+/** Where each key of the status API is asked; what is not named here is the console's. */
+const statusPorts: Readonly<Record<string, number>> = {
+  'puppetdb-status': 8081,
+  'orchestrator-service': 8143,
+  'patching-service': 8146,
+};
+
+/** The base URLs of the services that tell of these keys; `console`: of the console services. */
+export const statusUrls = (host: string, console: string, keys: readonly string[]): string[] => [
+  ...new Set(keys.map((key) => (statusPorts[key] === undefined ? console : `https://${host}:${statusPorts[key]}`))),
+];
+
 const consoleKeys = '/etc/puppetlabs/console-services/conf.d/secrets/keys.json';
 const orchestratorKeys = '/etc/puppetlabs/orchestration-services/conf.d/secrets/keys.json';
 const plain = { needs: [], switch: 'schedule' } as const;

@@ -47,7 +47,15 @@ const byPlatform: Readonly<Record<Platform, Readonly<Record<string, unknown>>>> 
     jobs: jobs(true),
     classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
     postgres: { host: '/tmp', port: 5432, run_as: 'pe-postgres', bin: '/opt/puppetlabs/server/bin' },
-    databases: [{ name: 'pe-rbac', services: ['pe-console-services'], health: ['rbac-service'], needs: [rbacKeys] }],
+    databases: [
+      {
+        name: 'pe-rbac',
+        services: ['pe-console-services'],
+        health: ['rbac-service'],
+        needs: [rbacKeys],
+        switch: 'schedule',
+      },
+    ],
     services: { manager: 'systemd', commands: {} },
   },
   puppet: {

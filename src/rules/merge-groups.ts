@@ -38,14 +38,10 @@ export interface Merged {
 /**
  * The tree that the spare should have: the active's (host names exchanged already), with the active's ids, so that
  * permissions and parents fit; in the infrastructure's groups the spare keeps what makes its own services work.
- * Everything else that only the spare had is not in it. The result has no `treeProblem`.
+ * `further`: names of groups that count as the platform's. Everything else that only the spare had is not in it. The result has no `treeProblem`.
  */
-export function mergeGroups(
-  active: readonly Group[],
-  live: readonly Group[],
-  infrastructure: readonly string[] = infrastructureGroups,
-): Merged {
-  const stock = new Set(infrastructure);
+export function mergeGroups(active: readonly Group[], live: readonly Group[], further: readonly string[] = []): Merged {
+  const stock = new Set([...infrastructureGroups, ...further]);
   const counterpart = pair(active, live, stock);
   const drift: Drift[] = [];
   const taken = active.map((group) => {

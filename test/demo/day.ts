@@ -22,6 +22,7 @@ import { until } from './until.ts';
 /** A day of an active, in short. Each act is followed by a look at both sides. */
 export async function playDay(stage: Stage): Promise<CheckResult[]> {
   const { b } = stage.world;
+  await makeOwn(b);
   const before = await b.console.groups();
   return [
     await check(stage, 'first-copy-live-on-spare', () => firstCopy(stage)),
@@ -35,6 +36,14 @@ export async function playDay(stage: Stage): Promise<CheckResult[]> {
     await check(stage, 'unchanged-restore-stops-nothing', () => changeNothing(stage)),
     await check(stage, 'authority-equal', () => compareWhole(stage)),
   ];
+}
+
+/** What the platform's groups of B have of their own, and must keep. */
+async function makeOwn({ console }: DemoMaster): Promise<void> {
+  const groups = await console.groups();
+  const idOf = (name: string): string => groups.find((group) => group.name === name)?.id ?? '';
+  await console.pin(idOf('PE Master'), 'compiler-of-b.demo');
+  await console.edit(idOf('PE Infrastructure'), { classes: { puppet_enterprise: { database_host: 'db-of-b.demo' } } });
 }
 
 export async function keyFilesProblem(from: DemoMaster, to: DemoMaster): Promise<Problem> {

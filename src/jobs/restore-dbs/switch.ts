@@ -54,6 +54,8 @@ async function doSwitch(
 ): Promise<Switched> {
   const oldOid = await mayBeReplaced(tools, name, staged, context.signal);
   const unhealthy = await tools.health.unhealthy(health);
+  for (const [key, why] of unhealthy)
+    context.log.warning(`${key} ${why}: it is not waited for after the switch of ${name}`);
   const args: SwitchArgs = {
     way: 'forward',
     database: name,

@@ -26,7 +26,7 @@ export interface RestoreNcSettings {
   /** Beside the two certnames, which the drop names. */
   readonly hostMap?: readonly HostPair[];
   /** Names of stock groups in which the spare keeps its own; see merge-groups.ts. */
-  readonly infrastructure?: readonly string[];
+  readonly furtherInfrastructure?: readonly string[];
   readonly limits?: ClassifierLimits;
   readonly triggers?: readonly Trigger[];
 }
@@ -60,13 +60,13 @@ export function createRestoreNc(settings: RestoreNcSettings): Job {
 
 /** The tree that a drop stands for on this spare. */
 export function planRestore(
-  { hostMap = [], infrastructure }: Pick<RestoreNcSettings, 'hostMap' | 'infrastructure'>,
+  { hostMap = [], furtherInfrastructure }: Pick<RestoreNcSettings, 'hostMap' | 'furtherInfrastructure'>,
   { manifest }: Pick<VerifiedDrop, 'manifest'>,
   incoming: readonly Group[],
   live: readonly Group[],
 ): Merged {
   const pairs = [{ active: manifest.source, passive: manifest.target }, ...hostMap];
-  return mergeGroups(mapHosts(incoming, pairs).groups, live, infrastructure);
+  return mergeGroups(mapHosts(incoming, pairs).groups, live, furtherInfrastructure);
 }
 
 /** The name of the drop whose restore was found interrupted and is finished now. */
