@@ -103,7 +103,12 @@ function goodsOf(tools: SyncFilesTools, capture: FileCapture, changes: SetChange
     kind: base === undefined ? 'whole' : 'delta',
     ...(base === undefined ? {} : { base: baseOf(base) }),
     deleted: changes.remove,
-    detail: { files: capture.found.size, changed: changes.put.length, deleted: changes.remove.length },
+    detail: {
+      files: capture.found.size,
+      changed: changes.put.length,
+      deleted: changes.remove.length,
+      directories: capture.directories,
+    },
     pack: (payload) => packFiles(tools.work, payload, capture.changed),
   };
 }
@@ -112,7 +117,8 @@ function goodsOf(tools: SyncFilesTools, capture: FileCapture, changes: SetChange
 async function confirmed({ set, delivery }: SyncFilesTools, changes: SetChanges, whole: boolean): Promise<Outcome> {
   const receipt = await delivery.acknowledged(stream);
   if (whole && receipt !== undefined) set.rebuild(changes.put, receipt);
-  return { kind: 'unchanged', why: 'as the spare has it' };
+  const failed = receipt?.state === 'failed';
+  return { kind: 'unchanged', why: failed ? `failed there: ${receipt.why}` : 'as the spare has it' };
 }
 
 function judge(
