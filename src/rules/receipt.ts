@@ -40,8 +40,8 @@ export interface LiveComparison {
 export const arrived = (state: ReceiptState): boolean =>
   ['staged', 'applied', 'unchanged', 'held', 'failed'].includes(state);
 
-/** No further word is to be expected on this drop. */
-export const isFinal = (state: ReceiptState): boolean => state !== 'staged';
+/** No further word is to be expected on this drop. What failed may go live yet: released, or when its obstacle is gone. */
+export const isFinal = (state: ReceiptState): boolean => state !== 'staged' && state !== 'failed';
 
 export type SequenceVerdict = 'new' | 'repeated' | 'settled before' | 'forked or rolled back' | 'older epoch';
 

@@ -2,12 +2,14 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createSyncFiles } from '../../src/jobs/sync-files.ts';
 import { createUpdatePassiveFiles } from '../../src/jobs/update-passive-files/index.ts';
+import { createLeftOutBook } from '../../src/jobs/update-passive-files/left-out.ts';
 import type { Job, Outcome, PassContext } from '../../src/jobs/job.ts';
 import type { Delivery } from '../../src/drops/delivery.ts';
 import type { Spare } from '../../src/drops/spare.ts';
 import { openAcceptedSet } from '../../src/system/accepted-set.ts';
 import { openContentStore } from '../../src/system/content-store.ts';
 import { createJournal, type Journal } from '../../src/system/journal.ts';
+import { createState } from '../../src/system/state.ts';
 import type { TestMaster, TestPair } from './pair.ts';
 
 export const listed = ['/etc/puppetlabs/secrets'];
@@ -36,7 +38,9 @@ export function updatePassiveFilesOf(master: TestMaster, spare: Spare, journal?:
     intake: spare.intake,
     holds: spare.holds,
     journal: journal ?? createJournal(join(paths.journal, 'update-passive-files.jsonl')),
+    leftOut: createLeftOutBook(createState(paths.state), set),
     archive: join(paths.archive, 'sync-files'),
+    replaced: join(paths.archive, 'replaced-files'),
     keptArchives,
     everyMs: 300_000,
   });
