@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -102,4 +103,38 @@ test('what could not be placed and is gone from the active again is no trouble a
   await pass();
   expect([read(b, 'new'), read(b, 'x/own'), await stateOn(pair)]).toEqual(['new', 'of the spare', 'applied']);
   await expect(update()).resolves.toMatchObject({ kind: 'unchanged' });
+});
+
+function mountReadOnly(directory: string): Disposable | undefined {
+  try {
+    execFileSync('mount', ['--bind', directory, directory], { stdio: 'ignore' });
+    execFileSync('mount', ['-o', 'remount,ro,bind', directory], { stdio: 'ignore' });
+    return { [Symbol.dispose]: () => execFileSync('umount', ['-l', directory]) };
+  } catch {
+    return undefined;
+  }
+}
+
+test('a file system that is read-only for long is tried again, fills no archive, and is caught up with', async (context) => {
+  await using pair = await startPair();
+  const { pass, update, thrown } = openBench(pair);
+  const { a, b } = pair;
+  write(a, 'fixed/old', '1');
+  write(a, 'fixed/gone', '1');
+  await pass();
+  {
+    using mount = mountReadOnly(join(secretsOf(b), 'fixed'));
+    if (mount === undefined) context.skip('only root may mount read-only');
+    write(a, 'fixed/old', '2');
+    rmSync(join(secretsOf(a), 'fixed/gone'));
+    write(a, 'other', '2');
+    await pass();
+    expect(thrown).toMatchObject([{ class: 'incomplete', why: expect.stringContaining('read-only') as string }]);
+    for (let n = 0; n < 3; n += 1) await expect(update()).rejects.toMatchObject({ class: 'incomplete' });
+    expect([read(b, 'other'), read(b, 'fixed/old'), read(b, 'fixed/gone')]).toEqual(['2', '1', '1']);
+    expect(readdirSync(join(b.paths.archive, 'replaced-files'))).toEqual([]);
+  }
+  await update();
+  same(pair);
+  expect([await stateOn(pair), readdirSync(join(b.paths.archive, 'replaced-files')).length]).toEqual(['applied', 1]);
 });

@@ -42,8 +42,11 @@ export async function pruneReplaced({ replaced, keptArchives }: HealTools): Prom
 export async function heal(tools: HealTools, context: PassContext, accounts: Accounts): Promise<Outcome> {
   const leftOut = await tools.leftOut.read();
   const obstacles: Obstacle[] = [];
-  const healed = await putBack(tools, context, accounts, leftOut, obstacles);
-  if (healed > 0) await pruneReplaced(tools);
+  const archive = replacedAt(tools, context.clock.now());
+  const healed = await putBack(tools, context, { accounts, leftOut, obstacles, archive });
+  // A file that resists is tried for months: copies of what was not replaced would push out the edits.
+  if (healed === 0) await rm(archive, { recursive: true, force: true });
+  await pruneReplaced(tools);
   const failure = failureOfAll(obstacles);
   if (failure !== undefined) throw failure;
   if (leftOut !== undefined) await reportLive(tools, leftOut);
@@ -52,21 +55,26 @@ export async function heal(tools: HealTools, context: PassContext, accounts: Acc
     : { kind: 'unchanged', why: 'waits for a drop of the active' };
 }
 
+interface Healing {
+  readonly accounts: Accounts;
+  readonly leftOut: LeftOut | undefined;
+  readonly obstacles: Obstacle[];
+  readonly archive: string;
+}
+
 async function putBack(
   tools: HealTools,
-  { log, fence, signal, clock }: PassContext,
-  accounts: Accounts,
-  leftOut: LeftOut | undefined,
-  obstacles: Obstacle[],
+  { log, fence, signal }: PassContext,
+  { accounts, leftOut, obstacles, archive }: Healing,
 ): Promise<number> {
   const { home, allowed, neededByDatabases: keyFiles } = tools;
   const names = { accounts, directories: leftOut?.directories ?? [] };
   const older = planFiles({ files: leftOut?.files ?? [], deleted: leftOut?.removals ?? [] }, { allowed, keyFiles });
-  const archive = replacedAt(tools, clock.now());
   let healed = 0;
   await attemptEach(pathsOf(older.remove), obstacles, async ({ path }) => {
+    signal.throwIfAborted();
     await fence();
-    await removeFile(home, path, archive);
+    if (await removeFile(home, path, archive)) healed += 1;
   });
   await attemptEach(await wanted(tools, older.place), obstacles, async (file) => {
     signal.throwIfAborted();

@@ -69,11 +69,13 @@ export async function keepAside(home: FilesHome, file: ManifestFile, { accounts 
   await copyFileAtomic(home.store.path(file.sha256), target, dress(home, file, undefined, accounts));
 }
 
-export async function removeFile(home: FilesHome, path: string, archive: string): Promise<void> {
+/** True where something was removed. */
+export async function removeFile(home: FilesHome, path: string, archive: string): Promise<boolean> {
   const found = await lstat(join(home.root, path)).catch(ignoreMissing);
-  if (found === undefined || found.isDirectory()) return; // a directory of this master's own is not what was accepted
+  if (found === undefined || found.isDirectory()) return false; // a directory of this master's own is not what was accepted
   await archiveFile(home, path, undefined, archive);
   await unlink(join(home.root, path)).catch(ignoreMissing);
+  return true;
 }
 
 // What is there keeps its owner; the active's names count only for what is new here.
