@@ -16,6 +16,7 @@ import { openAcceptedSet, type AcceptedSet } from '../system/accepted-set.ts';
 import { openContentStore, type ContentStore } from '../system/content-store.ts';
 import type { Exec } from '../system/exec.ts';
 import { createJournal } from '../system/journal.ts';
+import { createState } from '../system/state.ts';
 import { acquireLock } from '../system/lock.ts';
 import type { Postgres } from '../system/postgres.ts';
 import type { ServiceManager } from '../system/service-manager.ts';
@@ -30,6 +31,7 @@ import { createSyncCerts } from './sync-certs/index.ts';
 import { createSyncFiles } from './sync-files.ts';
 import { createUpdatePassiveCa } from './update-passive-ca/index.ts';
 import { createUpdatePassiveFiles } from './update-passive-files/index.ts';
+import { createLeftOutBook } from './update-passive-files/left-out.ts';
 
 /** What the configuration says of the jobs; times in milliseconds. */
 export interface JobSettings {
@@ -182,7 +184,9 @@ function updatePassiveFiles(host: SpareHost): Job {
     intake: spare.intake,
     holds: spare.holds,
     journal: journalOf(host, 'update-passive-files'),
+    leftOut: createLeftOutBook(createState(paths.state), set),
     archive: join(paths.archive, 'sync-files'),
+    replaced: join(paths.archive, 'replaced-files'),
     keptArchives: settings.keptArchives,
     everyMs: settings.every.updateFiles,
   });

@@ -86,7 +86,7 @@ async function send(
   const empty = base !== undefined && changes.put.length === 0 && changes.remove.length === 0;
   if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of files to ${spare}`);
   const delivered = await delivery.deliver(goodsOf(tools, capture, changes, base), context);
-  if (delivered.kind === 'confirmed') return { kind: 'unchanged', why: 'as the spare has it' };
+  if (delivered.kind === 'confirmed') return await confirmed(tools, changes, base === undefined);
   return judge(tools, context, changes, delivered.receipt, base === undefined);
 }
 
@@ -103,9 +103,22 @@ function goodsOf(tools: SyncFilesTools, capture: FileCapture, changes: SetChange
     kind: base === undefined ? 'whole' : 'delta',
     ...(base === undefined ? {} : { base: baseOf(base) }),
     deleted: changes.remove,
-    detail: { files: capture.found.size, changed: changes.put.length, deleted: changes.remove.length },
+    detail: {
+      files: capture.found.size,
+      changed: changes.put.length,
+      deleted: changes.remove.length,
+      directories: capture.directories,
+    },
     pack: (payload) => packFiles(tools.work, payload, capture.changed),
   };
+}
+
+/** A receipt that came late acknowledged what is here as a whole: from now on changes are counted from it. */
+async function confirmed({ set, delivery }: SyncFilesTools, changes: SetChanges, whole: boolean): Promise<Outcome> {
+  const receipt = await delivery.acknowledged(stream);
+  if (whole && receipt !== undefined) set.rebuild(changes.put, receipt);
+  const failed = receipt?.state === 'failed';
+  return { kind: 'unchanged', why: failed ? `failed there: ${receipt.why}` : 'as the spare has it' };
 }
 
 function judge(

@@ -1,4 +1,4 @@
-import type { ManifestFile } from './manifest.ts';
+import { isAccount, pathProblem, type ManifestFile } from './manifest.ts';
 
 export interface FilesPlan {
   /** To be placed live now. */
@@ -11,9 +11,25 @@ export interface FilesPlan {
   readonly notAllowed: readonly string[];
 }
 
+/** What a directory is on the active. It counts where it is missing here. */
+export type Directory = Pick<ManifestFile, 'path' | 'mode' | 'owner' | 'group'>;
+
+/** The `directories` of a drop's detail. An active of an older version names none; what is malformed is as if not named. */
+export function directoriesIn(detail: Readonly<Record<string, unknown>>): Directory[] {
+  const listed: unknown = detail['directories'];
+  return Array.isArray(listed) ? listed.filter(isDirectory) : [];
+}
+
+function isDirectory(value: unknown): value is Directory {
+  const { path, mode, owner, group } = (value ?? {}) as Record<string, unknown>;
+  const named = [owner, group].every((name) => typeof name === 'string' && isAccount(name));
+  const permissions = typeof mode === 'number' && Number.isInteger(mode) && mode >= 0 && mode <= 0o777;
+  return typeof path === 'string' && pathProblem(path) === undefined && permissions && named;
+}
+
 /** What a drop of files does here. `allowed` are absolute paths of files and directories, `keyFiles` absolute paths. */
 export function planFiles(
-  drop: { readonly files: readonly ManifestFile[]; readonly deleted: readonly string[] },
+  drop: FilesDrop,
   own: { readonly allowed: readonly string[]; readonly keyFiles: readonly string[] },
 ): FilesPlan {
   const mayPlace = (path: string): boolean => isBelow(path, own.allowed);
@@ -26,6 +42,24 @@ export function planFiles(
     notAllowed: [...drop.files.map(({ path }) => path), ...drop.deleted].filter(
       (path) => !mayPlace(path) && !isKey(path),
     ),
+  };
+}
+
+interface FilesDrop {
+  readonly files: readonly ManifestFile[];
+  readonly deleted: readonly string[];
+}
+
+/** The newest drop decides; what it does not name is as it was left. */
+export function withLeftOut(
+  { files, deleted }: FilesDrop,
+  leftOut: { readonly files: readonly ManifestFile[]; readonly removals: readonly string[] } | undefined,
+): FilesDrop {
+  const named = new Set([...files.map(({ path }) => path), ...deleted]);
+  const [older, removals] = [leftOut?.files ?? [], leftOut?.removals ?? []];
+  return {
+    files: [...older.filter(({ path }) => !named.has(path)), ...files],
+    deleted: [...removals.filter((path) => !named.has(path)), ...deleted],
   };
 }
 

@@ -88,6 +88,12 @@ export function pathProblem(path: string): string | undefined {
   return undefined;
 }
 
+/** `a` and `a/b` of `a/b/c`. */
+export function directoriesAbove(path: string): string[] {
+  const parts = path.split('/');
+  return parts.slice(1).map((_, n) => parts.slice(0, n + 1).join('/'));
+}
+
 /** Reads a manifest that an enemy may have written. Throws a Failure of class bad-data that names the first wrong field. */
 export function parseManifest(text: string): Manifest {
   const value = parseObject(text, refuse);
@@ -116,17 +122,17 @@ export function parseManifest(text: string): Manifest {
   return manifest;
 }
 
-// A path that is both a file and a directory, or that stands twice, would make the result depend on the order.
+// A path that is both a file and a directory, or that stands twice, would make the result depend on the order. A file
+// may lie below one that is deleted: it became a directory.
 function refuseTwice({ files, deleted }: Manifest): void {
   const seen = new Set<string>();
   for (const path of [...files.map((file) => file.path), ...deleted]) {
     if (seen.has(path)) throw refuse(path, 'stands twice');
     seen.add(path);
   }
+  const placed = new Set(files.map(({ path }) => path));
   for (const { path } of files) {
-    for (let slash = path.indexOf('/'); slash > 0; slash = path.indexOf('/', slash + 1)) {
-      if (seen.has(path.slice(0, slash))) throw refuse(path, 'lies below a file');
-    }
+    if (directoriesAbove(path).some((directory) => placed.has(directory))) throw refuse(path, 'lies below a file');
   }
   if (seen.has(manifestName) || seen.has(signatureName)) throw refuse('files', 'use a reserved name');
 }
@@ -175,6 +181,6 @@ function parseEpochField(value: unknown): Epoch {
 }
 
 const isSha256 = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);
-const isAccount = (text: string): boolean => /^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,31}\$?$/.test(text);
+export const isAccount = (text: string): boolean => /^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,31}\$?$/.test(text);
 
 const refuse = (where: string, why: string): Failure => new Failure('bad-data', 'manifest refused', { where, why });

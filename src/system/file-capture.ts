@@ -1,8 +1,9 @@
 import { constants, type BigIntStats } from 'node:fs';
-import { copyFile, lstat, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, lstat, mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isErrno } from '../errors.ts';
-import { pathProblem, type ManifestFile } from '../rules/manifest.ts';
+import type { Directory } from '../rules/files-plan.ts';
+import { directoriesAbove, pathProblem, type ManifestFile } from '../rules/manifest.ts';
 import { fileWeight } from '../rules/set-digest.ts';
 import type { AcceptedEntry } from './accepted-set.ts';
 import type { Accounts } from './accounts.ts';
@@ -16,6 +17,8 @@ export interface CapturedFile {
 export interface FileCapture {
   /** Copied below the capture's directory; what the copy holds is what was hashed. */
   readonly changed: readonly CapturedFile[];
+  /** What the changed files lie in, for where it is missing. */
+  readonly directories: readonly Directory[];
   /** Every path that was found, changed or not. */
   readonly found: ReadonlySet<string>;
   /** What can't travel, and why: links, sockets, names that are not printable. */
@@ -38,7 +41,7 @@ export async function captureFiles(order: CaptureOrder): Promise<FileCapture> {
   const found = new Set<string>();
   const skipped: string[] = [];
   for (const path of order.paths) await visit(path);
-  return { changed, found, skipped };
+  return { changed, directories: await directoriesOf(order, changed), found, skipped };
 
   async function visit(path: string): Promise<void> {
     const stat = await lstat(join(order.root, path), { bigint: true }).catch(ignoreMissing);
@@ -53,6 +56,17 @@ export async function captureFiles(order: CaptureOrder): Promise<FileCapture> {
       if (captured !== undefined) changed.push(captured);
     } else skipped.push(`${path} (not a regular file)`);
   }
+}
+
+async function directoriesOf({ root, accounts }: CaptureOrder, changed: readonly CapturedFile[]): Promise<Directory[]> {
+  const directories: Directory[] = [];
+  for (const path of new Set(changed.flatMap(({ file }) => directoriesAbove(file.path)))) {
+    const found = await stat(join(root, path)).catch(ignoreMissing);
+    if (found === undefined) continue; // gone meanwhile, as its files are at the next pass
+    const [owner, group] = [accounts.userName(found.uid), accounts.groupName(found.gid)];
+    directories.push({ path, mode: found.mode & 0o777, owner, group });
+  }
+  return directories;
 }
 
 /** Moves what was captured into a drop's payload. */

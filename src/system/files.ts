@@ -11,6 +11,7 @@ import {
   readFile,
   rename,
   rm,
+  rmdir,
   unlink,
   type FileHandle,
 } from 'node:fs/promises';
@@ -178,6 +179,21 @@ export async function ensureDirectory(path: string, { mode, uid, gid }: Ownershi
   if ((uid !== undefined && found.uid !== uid) || (gid !== undefined && found.gid !== gid)) {
     await chown(path, uid ?? found.uid, gid ?? found.gid);
   }
+}
+
+/** Makes one directory that is there with its mode and owner at once, whatever kills us: a half-dressed one would stay so. */
+export async function makeDirectoryAtomic(path: string, { mode, uid, gid }: Ownership): Promise<void> {
+  const temporary = temporaryName(path);
+  await mkdir(temporary, { mode: 0o700 });
+  try {
+    if (uid !== undefined && gid !== undefined) await chown(temporary, uid, gid);
+    await chmod(temporary, mode);
+    await rename(temporary, path);
+  } catch (error) {
+    await rmdir(temporary);
+    throw error;
+  }
+  await syncDirectory(dirname(path));
 }
 
 export async function removeIfThere(path: string): Promise<void> {

@@ -2,7 +2,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { deliveryPoints } from '../../src/drops/delivery.ts';
-import { applySteps, type FilesHome } from '../../src/jobs/update-passive-files/apply.ts';
+import { applySteps } from '../../src/jobs/update-passive-files/apply.ts';
+import type { FilesHome } from '../../src/jobs/update-passive-files/place.ts';
 import { pushPoints } from '../../src/receiver/gate.ts';
 import { formatPairing } from '../../src/rules/pairing.ts';
 import type { Manifest } from '../../src/rules/manifest.ts';
@@ -134,14 +135,10 @@ describe("the spare's gate, killed", () => {
 });
 
 describe("the spare's job, killed", async () => {
-  const steps = applySteps(
-    { store: {}, set: {} } as FilesHome,
-    { files: [] as unknown } as Manifest,
-    '',
-    { place: [], keep: [], remove: [], notAllowed: [] },
-    '',
-    await readAccounts(),
-  );
+  const around = { home: {} as FilesHome, archive: '', accounts: await readAccounts(), obstacles: [] };
+  const manifest = { epoch: { number: 1, id: '' }, files: [] as unknown } as Manifest;
+  const plan = { place: [], keep: [], remove: [], notAllowed: [] };
+  const steps = applySteps(around, { manifest, taken: '', plan, directories: [] });
   test.each(deathsAround(steps.map(({ name }) => name)).map((death) => [describeDeath(death), death] as const))(
     '%s, rolls forward: every file is the old or the new one, and then the new one',
     async (_, death) => {

@@ -1,36 +1,23 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { startPair, type TestMaster } from '../helpers/pair.ts';
-import { syncFilesOf, updatePassiveFilesOf } from '../helpers/files-pair.ts';
-
-const secrets = (master: TestMaster): string => join(master.root, 'etc/puppetlabs/secrets');
-
-function write(master: TestMaster, name: string, text: string, mode = 0o640): void {
-  mkdirSync(join(secrets(master), name, '..'), { recursive: true });
-  writeFileSync(join(secrets(master), name), text, { mode });
-}
-
-const read = (master: TestMaster, name: string): string => readFileSync(join(secrets(master), name), 'utf8');
-
-/** Runs the spare's job as soon as something lies in its inbox, as the agent does. */
-async function both(send: Promise<unknown>, apply: () => Promise<unknown>, ready: string): Promise<void> {
-  let sending = true;
-  void send.catch(() => undefined).finally(() => (sending = false));
-  while (sending) {
-    if (readdirSync(ready).some((name) => name.includes('-'))) await apply();
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  await send;
-}
+import { openAcceptedSet } from '../../src/system/accepted-set.ts';
+import {
+  passOfBoth,
+  readSecret as read,
+  secretsOf as secrets,
+  syncFilesOf,
+  updatePassiveFilesOf,
+  writeSecret as write,
+} from '../helpers/files-pair.ts';
+import { factHash, startPair, type TestMaster } from '../helpers/pair.ts';
 
 test('a file that the admin lists is live on the spare, verified, and an unchanged one costs no push', async () => {
   await using pair = await startPair();
   const { a, b, spare } = pair;
   const sync = syncFilesOf(a, pair.sender().delivery);
   const update = updatePassiveFilesOf(b, spare);
-  const ready = join(b.paths.inbox, 'sync-files/ready');
-  const pass = (): Promise<void> => both(sync.run(pair.context(a)), () => update.run(pair.context(b)), ready);
+  const pass = () => passOfBoth(pair, sync, () => update.run(pair.context(b)));
 
   write(a, 'keys.json', '[1]', 0o600);
   write(a, 'deep/er/ad.pem', 'chain');
@@ -63,7 +50,7 @@ test('an unchanged set is confirmed, so that the spare knows how fresh it is; a 
   const update = updatePassiveFilesOf(b, spare);
   const ready = join(b.paths.inbox, 'sync-files/ready');
   write(a, 'keys.json', '[1]');
-  await both(sync.run(pair.context(a)), () => update.run(pair.context(b)), ready);
+  await passOfBoth(pair, sync, () => update.run(pair.context(b)));
 
   const path = join(a.paths.streams, 'sync-files.json');
   const known = JSON.parse(readFileSync(path, 'utf8')) as { digest: string; confirmedAt: string };
@@ -80,4 +67,77 @@ test('an unchanged set is confirmed, so that the spare knows how fresh it is; a 
   expect(readdirSync(b.paths.streams)).not.toContain('sync-files.confirmed.json');
   expect(readdirSync(ready)).toEqual([]);
   expect(b.log.lines.at(-1)).toMatch(/^\[WARNING\] confirm refused/);
+});
+
+const modeOf = (master: TestMaster, name: string): string =>
+  (statSync(join(secrets(master), name)).mode & 0o777).toString(8);
+
+test('a directory that keeps others out does so on the spare too, also when it is made again there', async () => {
+  await using pair = await startPair();
+  const { a, b, spare } = pair;
+  const sync = syncFilesOf(a, pair.sender().delivery);
+  const update = updatePassiveFilesOf(b, spare);
+  write(a, 'private/deep/readable', '1', 0o644);
+  write(a, 'shared/readable', '1', 0o644);
+  for (const [name, mode] of [
+    ['private', 0o700],
+    ['private/deep', 0o755],
+    ['shared', 0o750],
+  ] as const)
+    // prettier-ignore
+    chmodSync(join(secrets(a), name), mode);
+  await passOfBoth(pair, sync, () => update.run(pair.context(b)));
+  const modes = ['private', 'private/deep', 'private/deep/readable', 'shared'].map((name) => modeOf(b, name));
+  expect(modes).toEqual(['700', '755', '644', '750']);
+
+  rmSync(join(secrets(b), 'shared'), { recursive: true });
+  await update.run(pair.context(b));
+  expect([modeOf(b, 'shared'), read(b, 'shared/readable')]).toEqual(['700', '1']);
+});
+
+test('a receipt that comes late is as good: the active knows what the spare has, and sends changes only', async () => {
+  await using pair = await startPair();
+  const { a, b, spare } = pair;
+  const sync = syncFilesOf(a, pair.sender().delivery);
+  const update = updatePassiveFilesOf(b, spare);
+  write(a, 'one', '1');
+  write(a, 'two', '2');
+  const leaving = new AbortController(); // the spare's agent is down: the drop is published, and nobody answers
+  const gone = (): Promise<void> => Promise.resolve(leaving.abort());
+  await expect(passOfBoth(pair, sync, gone, { leaving: leaving.signal })).resolves.toMatchObject({ kind: 'waiting' });
+  await update.run(pair.context(b));
+  await expect(sync.run(pair.context(a))).resolves.toMatchObject({ kind: 'unchanged' });
+  const set = openAcceptedSet(join(a.paths.state, 'sync-files.db'));
+  expect([set.count(), set.reference()]).toEqual([2, { epoch: pair.epoch, sequence: 1 }]);
+  set.close();
+
+  write(a, 'two', '3');
+  await passOfBoth(pair, sync, () => update.run(pair.context(b)));
+  const [drop = ''] = readdirSync(join(a.paths.outbox, 'sync-files'));
+  const manifest = readFileSync(join(a.paths.outbox, 'sync-files', drop, 'manifest.json'), 'utf8');
+  expect(JSON.parse(manifest)).toMatchObject({ kind: 'delta', files: [{ path: 'etc/puppetlabs/secrets/two' }] });
+});
+
+test('an edit on the spare is kept before it is put back, as often as the limit says, and only while this is the spare', async () => {
+  await using pair = await startPair();
+  const { a, b, spare } = pair;
+  const sync = syncFilesOf(a, pair.sender().delivery);
+  const update = updatePassiveFilesOf(b, spare, undefined, 2);
+  const replaced = join(b.paths.archive, 'replaced-files');
+  write(a, 'one', '1');
+  await passOfBoth(pair, sync, () => update.run(pair.context(b)));
+  for (const edit of ['first edit', 'second edit', 'third edit']) {
+    write(b, 'one', edit);
+    await expect(update.run(pair.context(b))).resolves.toMatchObject({ why: '1 file put back' });
+  }
+  const kept = readdirSync(replaced).map((time) =>
+    readFileSync(join(replaced, time, 'etc/puppetlabs/secrets/one'), 'utf8'),
+  );
+  expect(kept).toEqual(['second edit', 'third edit']);
+  expect(b.log.lines.at(-1)).toContain(replaced);
+
+  write(b, 'one', 'an edit after the role was left');
+  await spare.gate.write({ role: 'active', epoch: { number: 2, id: '00c0ffee00c0ffee' }, fact: factHash(b) });
+  await expect(update.run(pair.context(b))).rejects.toThrow();
+  expect(read(b, 'one')).toBe('an edit after the role was left');
 });

@@ -153,6 +153,10 @@ describe('a manifest', () => {
       expect.objectContaining({ class: 'bad-data', where: expect.stringContaining(where) as string }),
     );
   });
+  it('may have files below one that is deleted: it became a directory', () => {
+    const text = JSON.stringify({ ...manifest, files: [file], deleted: ['a'] });
+    expect(parseManifest(text)).toMatchObject({ files: [{ path: 'a/b' }], deleted: ['a'] });
+  });
   it('is refused with over 200,000 files, before one of them is read', () => {
     const text = JSON.stringify({ ...manifest, files: Array.from({ length: 200_001 }, () => 0) });
     expect(() => parseManifest(text)).toThrow('is not a list of at most 200000');

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { isBelow, planFiles, wouldEmpty } from '../../src/rules/files-plan.ts';
+import { directoriesIn, isBelow, planFiles, withLeftOut, wouldEmpty } from '../../src/rules/files-plan.ts';
+import { failureOfAll, obstacleAt, spokenObstacles } from '../../src/rules/obstacles.ts';
 import {
   addWeight,
   fileWeight,
@@ -60,6 +61,59 @@ describe('what a drop of files does here', () => {
     const said = wouldEmpty(known, after);
     if (sentence === undefined) expect(said).toBeUndefined();
     else expect(said).toContain(sentence);
+  });
+});
+
+describe('what could not be made live before', () => {
+  const leftOut = { files: [file('etc/a'), file('etc/b')], removals: ['etc/c', 'etc/d'] };
+  it('comes with the next drop, unless that says otherwise', () => {
+    const { files, deleted } = withLeftOut({ files: [file('etc/c'), file('etc/e')], deleted: ['etc/a'] }, leftOut);
+    expect([names(files), deleted]).toEqual([
+      ['etc/b', 'etc/c', 'etc/e'],
+      ['etc/d', 'etc/a'],
+    ]);
+  });
+});
+
+describe('the directories that a drop names', () => {
+  const right = { path: 'etc/private', mode: 0o700, owner: 'root', group: 'root' };
+  it.each([
+    ['as they are', [right], [right]],
+    ['none, from an active of an older version', undefined, []],
+    ['none, where it is no list', { length: 1 }, []],
+    ['without one that leaves the tree', [{ ...right, path: '../etc' }, right], [right]],
+    ['without one that has more than permission bits', [{ ...right, mode: 0o1777 }, right], [right]],
+    ['without one of a malformed owner', [{ ...right, owner: '-R' }, null, right], [right]],
+  ])('are read %s', (_, directories, expected) => expect(directoriesIn({ directories })).toEqual(expected));
+});
+
+describe('a file that could not be made as on the active', () => {
+  const thrown = (code: string): Error => Object.assign(new Error(`${code}: something`), { code });
+  it.each([
+    ['EISDIR', 'a directory of this master is in its place', 'mv /etc/a /etc/a.old'],
+    ['ENOTDIR', 'a file of this master stands where its directory belongs', 'namei -l /etc/a'],
+    ['EROFS', 'the file system is mounted read-only', 'findmnt -T /etc/a'],
+    ['EPERM', 'not permitted; the file or its directory may be immutable', 'lsattr -d /etc/a'],
+    ['EIO', 'EIO: something', 'ls -la /etc/a'],
+  ])('%s is said with its reason and what to type', (code, why, hint) => {
+    const { failure } = obstacleAt('etc/a', thrown(code));
+    expect(failure).toMatchObject({
+      class: 'incomplete',
+      where: '/etc/a',
+      hint: expect.stringContaining(hint) as string,
+    });
+    expect(failure.why).toContain(why);
+  });
+  it('among others is named with its reason, and a full disk decides what happens next', () => {
+    const several = ['EROFS', 'ENOSPC', 'EIO'].map((code, n) => obstacleAt(`etc/${n}`, thrown(code)));
+    expect(failureOfAll([])).toBeUndefined();
+    expect(failureOfAll(several)).toMatchObject({ class: 'dependency', what: 'disk is full' });
+    expect(spokenObstacles(several)).toMatch(
+      /^\/etc\/0: the file system is mounted read-only; \/etc\/1: .*; \/etc\/2: /,
+    );
+  });
+  it('is quoted for the shell in what to type', () => {
+    expect(obstacleAt("a b'c", thrown('EISDIR')).failure.hint).toContain(`mv '/a b'\\''c' '/a b'\\''c.old'`);
   });
 });
 

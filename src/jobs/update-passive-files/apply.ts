@@ -1,58 +1,67 @@
-import { lstat, mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import type { FilesPlan } from '../../rules/files-plan.ts';
+import { join } from 'node:path';
+import type { Directory, FilesPlan } from '../../rules/files-plan.ts';
 import { dropName, type Manifest, type ManifestFile } from '../../rules/manifest.ts';
+import type { Obstacle } from '../../rules/obstacles.ts';
 import { fileWeight } from '../../rules/set-digest.ts';
 import type { AcceptedEntry, AcceptedSet } from '../../system/accepted-set.ts';
 import type { Accounts } from '../../system/accounts.ts';
-import type { ContentStore } from '../../system/content-store.ts';
-import { copyFileAtomic, ensureDirectory, removeIfThere, sha256File, type Ownership } from '../../system/files.ts';
-import type { Step } from '../../system/journal.ts';
+import type { Operation, Step } from '../../system/journal.ts';
+import { attemptEach, keepAside, placeFile, removeFile, type FilesHome } from './place.ts';
 
-/** Where files live, and where their content is kept. */
-export interface FilesHome {
-  readonly root: string;
-  readonly set: AcceptedSet;
-  readonly store: ContentStore;
-  /** Key files wait here for the switch of the database that needs them. */
-  readonly keyFiles: string;
-  /** Whether we may give files away: root may, an ordinary user may not. */
-  readonly mayChown: boolean;
+/** All that is needed to make the same steps again after a crash. */
+export interface ApplyArguments {
+  readonly taken: string;
+  readonly manifest: Manifest;
+  readonly plan: FilesPlan;
+  readonly directories: readonly Directory[];
+}
+
+/** Where an apply acts, and what it could not do. */
+export interface Surroundings {
+  readonly home: FilesHome;
+  readonly archive: string;
+  readonly accounts: Accounts;
+  readonly obstacles: Obstacle[];
+}
+
+export function applyOperation(around: Surroundings, args: ApplyArguments): Operation<ApplyArguments> {
+  const run = dropName(args.manifest);
+  return { job: 'update-passive-files', run, args, steps: applySteps(around, args), pointOfNoReturn: 'keep' };
 }
 
 /**
- * Always rolled forward: each file is old or new, content is kept before it is placed, and the accepted set comes last,
- * so that a killed apply is repeated whole.
+ * Always rolled forward: each file is old or new, what is replaced is archived right before, removals come before what
+ * is placed (a file may become a directory, or the other way round), and the accepted set comes last, so that a killed
+ * apply is repeated whole.
  */
 export function applySteps(
-  home: FilesHome,
-  manifest: Manifest,
-  taken: string,
-  plan: FilesPlan,
-  archive: string,
-  accounts: Accounts,
+  { home, archive, accounts, obstacles }: Surroundings,
+  { manifest, taken, plan, directories }: ApplyArguments,
 ): Step[] {
-  const live = (path: string): string => join(home.root, path);
   const never = (): Promise<boolean> => Promise.resolve(false); // every step below is cheap to repeat
-  const replaced = [...plan.place.map(({ path }) => path), ...plan.remove];
+  const replaced = join(archive, dropName(manifest));
+  const names = { accounts, directories };
   return [
-    { name: 'archive', isDone: never, do: () => archiveFiles(home, replaced, join(archive, dropName(manifest))) },
     {
       name: 'keep',
       isDone: never,
       do: () => home.store.add(manifest.files.map(({ path, sha256 }) => ({ source: join(taken, path), sha256 }))),
     },
     {
+      name: 'remove',
+      isDone: never,
+      do: () => attemptEach(pathsOf(plan.remove), obstacles, ({ path }) => removeFile(home, path, replaced)),
+    },
+    {
       name: 'place',
       isDone: never,
-      do: () => inTurn(plan.place, (file) => placeFile(home, file, live(file.path), accounts)),
+      do: () => attemptEach(plan.place, obstacles, (file) => placeFile(home, file, names, replaced)),
     },
     {
       name: 'key-files',
       isDone: never,
-      do: () => inTurn(plan.keep, (file) => placeFile(home, file, join(home.keyFiles, file.path), accounts)),
+      do: () => attemptEach(plan.keep, obstacles, (file) => keepAside(home, file, names)),
     },
-    { name: 'remove', isDone: never, do: () => inTurn(plan.remove, (path) => removeIfThere(live(path))) },
     {
       name: 'accept',
       isDone: async () => home.set.digest() === manifest.digest && home.set.reference()?.sequence === manifest.sequence,
@@ -61,43 +70,7 @@ export function applySteps(
   ];
 }
 
-/** Puts one accepted file live, unless it is so already. */
-export async function placeFile(
-  home: FilesHome,
-  file: ManifestFile,
-  target: string,
-  accounts: Accounts,
-): Promise<boolean> {
-  const found = await lstat(target).catch(() => undefined);
-  const same =
-    found?.isFile() === true && (found.mode & 0o777) === file.mode && (await sha256File(target)) === file.sha256;
-  if (same) return false;
-  await mkdir(dirname(target), { recursive: true });
-  await copyFileAtomic(home.store.path(file.sha256), target, ownership(home, file, found, accounts));
-  return true;
-}
-
-// What is there keeps its owner; the active's names count only for what is new here.
-function ownership(
-  home: FilesHome,
-  file: ManifestFile,
-  found: { uid: number; gid: number } | undefined,
-  accounts: Accounts,
-): Ownership {
-  if (!home.mayChown) return { mode: file.mode };
-  const { uid, gid } = found ?? { uid: accounts.uid(file.owner) ?? 0, gid: accounts.gid(file.group) ?? 0 };
-  return { mode: file.mode, uid, gid };
-}
-
-async function archiveFiles(home: FilesHome, paths: readonly string[], archive: string): Promise<void> {
-  for (const path of paths) {
-    const found = await lstat(join(home.root, path)).catch(() => undefined);
-    if (found?.isFile() !== true) continue;
-    await ensureDirectory(dirname(archive), { mode: 0o700 });
-    await mkdir(dirname(join(archive, path)), { recursive: true, mode: 0o700 });
-    await copyFileAtomic(join(home.root, path), join(archive, path), { mode: 0o600 });
-  }
-}
+export const pathsOf = (paths: readonly string[]): { path: string }[] => paths.map((path) => ({ path }));
 
 export const entryOf = ({ path, mode, size, sha256 }: ManifestFile): AcceptedEntry => ({
   path,
@@ -112,8 +85,4 @@ function accept(set: AcceptedSet, manifest: Manifest): void {
   const put = manifest.files.map(entryOf);
   if (manifest.kind === 'whole') set.rebuild(put, manifest);
   else set.commit({ put, remove: manifest.deleted }, manifest);
-}
-
-async function inTurn<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {
-  for (const item of items) await work(item);
 }

@@ -1,29 +1,32 @@
-import { join } from 'node:path';
 import { pruneArchive } from '../../drops/archive.ts';
-import type { Holds } from '../../drops/holds.ts';
-import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
+import type { VerifiedDrop } from '../../drops/intake.ts';
 import { counted } from '../../rules/spoken.ts';
-import { planFiles, wouldEmpty, isBelow, type FilesPlan } from '../../rules/files-plan.ts';
-import { dropName, type Manifest } from '../../rules/manifest.ts';
+import {
+  directoriesIn,
+  isBelow,
+  planFiles,
+  withLeftOut,
+  wouldEmpty,
+  type Directory,
+  type FilesPlan,
+} from '../../rules/files-plan.ts';
+import type { Manifest } from '../../rules/manifest.ts';
+import { failureOfAll, spokenObstacles, type Obstacle } from '../../rules/obstacles.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
 import type { SetChanges } from '../../system/accepted-set.ts';
 import { readAccounts, type Accounts } from '../../system/accounts.ts';
-import { removeIfThere } from '../../system/files.ts';
-import { recover, runOperation, type Journal, type Operation } from '../../system/journal.ts';
+import { recover, runOperation, type Journal } from '../../system/journal.ts';
+import type { JobLog } from '../../system/log.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
-import { applySteps, entryOf, placeFile, type FilesHome } from './apply.ts';
+import { applyOperation, entryOf, pathsOf, type ApplyArguments } from './apply.ts';
+import { heal, pruneReplaced, replacedAt, type HealTools } from './heal.ts';
+import { leftOutOf, type LeftOut } from './left-out.ts';
+import { attemptEach, removeFile } from './place.ts';
 
-export interface UpdatePassiveFilesTools {
-  readonly home: FilesHome;
-  /** Absolute paths that this master's own configuration lets the active write. */
-  readonly allowed: readonly string[];
-  /** Absolute paths that go live inside the switch of a database. */
-  readonly neededByDatabases: readonly string[];
-  readonly intake: Omit<Intake, 'reopen'>;
-  readonly holds: Holds;
+export interface UpdatePassiveFilesTools extends HealTools {
   readonly journal: Journal;
+  /** What drops replaced. */
   readonly archive: string;
-  readonly keptArchives: number;
   readonly everyMs: number;
 }
 
@@ -41,27 +44,13 @@ export function createUpdatePassiveFiles(tools: UpdatePassiveFilesTools): Job {
 
 async function pass(tools: UpdatePassiveFilesTools, context: PassContext): Promise<Outcome> {
   const accounts = await readAccounts();
-  await recover(tools.journal, (args: ApplyArguments) => operation(tools, args, accounts));
+  await recover(tools.journal, async (args: ApplyArguments) =>
+    applyOperation({ ...tools, accounts, obstacles: [] }, { ...args, directories: args.directories ?? [] }),
+  );
   await carryOutReleased(tools, context);
   const drop = await tools.intake.next(stream);
   if (drop !== undefined) return await apply(tools, context, drop, accounts);
   return await heal(tools, context, accounts);
-}
-
-/** All that is needed to make the same steps again after a crash. */
-interface ApplyArguments {
-  readonly taken: string;
-  readonly manifest: Manifest;
-  readonly plan: FilesPlan;
-}
-
-async function operation(
-  tools: UpdatePassiveFilesTools,
-  args: ApplyArguments,
-  accounts: Accounts,
-): Promise<Operation<ApplyArguments>> {
-  const steps = applySteps(tools.home, args.manifest, args.taken, args.plan, tools.archive, accounts);
-  return { job: 'update-passive-files', run: dropName(args.manifest), args, steps, pointOfNoReturn: 'archive' };
 }
 
 async function apply(
@@ -71,7 +60,6 @@ async function apply(
   accounts: Accounts,
 ): Promise<Outcome> {
   const { manifest } = drop;
-  const { set, store } = tools.home;
   const changes = changesOf(tools, manifest);
   if (digestAfter(tools, manifest, changes) !== manifest.digest) {
     await tools.intake.settle(drop, {
@@ -80,50 +68,88 @@ async function apply(
     });
     return { kind: 'waiting', why: 'a delta did not fit; the active sends the whole set next' };
   }
-  const before = set.count();
-  const full = planFiles(
-    { files: manifest.files, deleted: changes.remove },
-    { allowed: tools.allowed, keyFiles: tools.neededByDatabases },
-  );
-  const sentence = wouldEmpty(before, before - changes.remove.length + newcomers(tools, manifest));
-  const plan = sentence === undefined ? full : { ...full, remove: [] };
+  const { plan, directories, held } = planOf(tools, manifest, changes, await tools.leftOut.read());
+  const obstacles: Obstacle[] = [];
   await context.fence();
-  await runOperation(tools.journal, await operation(tools, { taken: drop.directory, manifest, plan }, accounts));
-  await store.sweep(keptBy(tools));
+  const args = { taken: drop.directory, manifest, plan, directories };
+  await runOperation(tools.journal, applyOperation({ ...tools, accounts, obstacles }, args));
+  await tools.home.store.sweep(keptBy(tools));
   await pruneArchive(tools.archive, tools.keptArchives);
-  return await conclude(tools, context, drop, plan, sentence, full.remove);
+  await tools.leftOut.write(leftOutOf(manifest, plan, directories, obstacles));
+  return await conclude(tools, context, { drop, plan, held, obstacles });
+}
+
+interface Planned {
+  readonly plan: FilesPlan;
+  readonly directories: readonly Directory[];
+  /** Deletions that are not done, and why. */
+  readonly held: { readonly sentence: string; readonly paths: readonly string[] } | undefined;
+}
+
+/** The drop, and what earlier ones brought that could not be made live yet. */
+function planOf(
+  tools: UpdatePassiveFilesTools,
+  manifest: Manifest,
+  changes: SetChanges,
+  leftOut: LeftOut | undefined,
+): Planned {
+  const { allowed, neededByDatabases: keyFiles } = tools;
+  const drop = { files: manifest.files, deleted: changes.remove };
+  const full = planFiles(withLeftOut(drop, leftOut), { allowed, keyFiles });
+  const directories = [...directoriesIn(manifest.detail), ...(leftOut?.directories ?? [])];
+  const before = tools.home.set.count();
+  const sentence = wouldEmpty(before, before - changes.remove.length + newcomers(tools, manifest));
+  if (sentence === undefined) return { plan: full, directories, held: undefined };
+  const isHeld = (path: string): boolean => changes.remove.includes(path);
+  const plan = { ...full, remove: full.remove.filter((path) => !isHeld(path)) };
+  return { plan, directories, held: { sentence, paths: full.remove.filter(isHeld) } };
+}
+
+interface Applied {
+  readonly drop: VerifiedDrop;
+  readonly plan: FilesPlan;
+  readonly held: Planned['held'];
+  readonly obstacles: readonly Obstacle[];
 }
 
 async function conclude(
-  { intake, holds }: UpdatePassiveFilesTools,
+  tools: UpdatePassiveFilesTools,
   { log }: PassContext,
-  drop: VerifiedDrop,
-  plan: FilesPlan,
-  sentence: string | undefined,
-  held: readonly string[],
+  { drop, plan, held, obstacles }: Applied,
 ): Promise<Outcome> {
-  const { manifest } = drop;
+  const { intake } = tools;
   if (plan.notAllowed.length > 0) {
     log.warning(
       `Not placed, because "files" in the configuration of this master does not list them: ${plan.notAllowed.slice(0, 5).join(', ')}`,
     );
   }
-  if (sentence !== undefined) {
-    const holdId = await holds.raise({
-      rule: 'files-source-empty',
-      stream,
-      sentence,
-      difference: held.map((path) => `- /${path}`),
-      drop: manifest,
-    });
-    log.failure(`Held: ${sentence} Type: pe-failover release ${holdId}, or pe-failover discard ${holdId}`);
-    await intake.settle(drop, { state: 'held', why: sentence, holdId });
-    return { kind: 'held', why: sentence };
+  const holdId = held === undefined ? undefined : await raise(tools, log, drop.manifest, held);
+  const failure = failureOfAll(obstacles);
+  if (failure !== undefined) {
+    const why = `left out, and tried again: ${spokenObstacles(obstacles)}`;
+    await intake.settle(drop, { state: 'failed', why, ...(holdId === undefined ? {} : { holdId }) });
+    throw failure;
+  }
+  if (held !== undefined && holdId !== undefined) {
+    await intake.settle(drop, { state: 'held', why: held.sentence, holdId });
+    return { kind: 'held', why: held.sentence };
   }
   const why = `${plan.place.length} placed, ${plan.remove.length} removed${plan.keep.length > 0 ? `, ${plan.keep.length} kept for a database` : ''}`;
   await intake.settle(drop, { state: 'applied', why });
   log.success(`Completed update of files: ${why}`);
-  return { kind: 'done', why, detail: { sequence: manifest.sequence } };
+  return { kind: 'done', why, detail: { sequence: drop.manifest.sequence } };
+}
+
+async function raise(
+  { holds }: UpdatePassiveFilesTools,
+  log: JobLog,
+  manifest: Manifest,
+  { sentence, paths }: NonNullable<Planned['held']>,
+): Promise<string> {
+  const difference = paths.map((path) => `- /${path}`);
+  const holdId = await holds.raise({ rule: 'files-source-empty', stream, sentence, difference, drop: manifest });
+  log.failure(`Held: ${sentence} Type: pe-failover release ${holdId}, or pe-failover discard ${holdId}`);
+  return holdId;
 }
 
 function changesOf({ home }: UpdatePassiveFilesTools, manifest: Manifest): SetChanges {
@@ -147,39 +173,21 @@ function keptBy({ home }: UpdatePassiveFilesTools): (sha256: string) => boolean 
 }
 
 /** Deletions that an admin let through; a path that the active has again is not deleted. */
-async function carryOutReleased(
-  { holds, home, allowed }: UpdatePassiveFilesTools,
-  { log, fence }: PassContext,
-): Promise<void> {
+async function carryOutReleased(tools: UpdatePassiveFilesTools, { log, fence, clock }: PassContext): Promise<void> {
+  const { holds, home, allowed } = tools;
   for (const hold of await holds.list()) {
     if (hold.stream !== stream || hold.decision === 'open') continue;
     const paths = hold.difference.map((line) => line.replace(/^- \//, ''));
     const stand = paths.filter((path) => home.set.get(path) === undefined && isBelow(path, allowed));
     if (hold.decision === 'released') {
       await fence();
-      for (const path of stand) await removeIfThere(join(home.root, path));
-      log.success(`Released hold ${hold.id}: ${counted(stand.length, 'file')} removed`);
+      const obstacles: Obstacle[] = [];
+      const archive = replacedAt(tools, clock.now());
+      await attemptEach(pathsOf(stand), obstacles, ({ path }) => removeFile(home, path, archive));
+      if (obstacles.length > 0) log.warning(`Not removed, remove it by hand: ${spokenObstacles(obstacles)}`);
+      log.success(`Released hold ${hold.id}: ${counted(stand.length - obstacles.length, 'file')} removed`);
+      await pruneReplaced(tools);
     }
     await holds.close(hold.id);
   }
-}
-
-/** What somebody changed here by hand is put back; files that only this master has are left alone. */
-async function heal(
-  { home, allowed, neededByDatabases }: UpdatePassiveFilesTools,
-  { log }: PassContext,
-  accounts: Accounts,
-): Promise<Outcome> {
-  let healed = 0;
-  for (const entry of home.set.all()) {
-    const mine = isBelow(entry.path, allowed) && !neededByDatabases.includes(`/${entry.path}`);
-    if (!mine || !(await home.store.has(entry.sha256))) continue;
-    const file = { ...entry, owner: 'root', group: 'root' };
-    if (!(await placeFile(home, file, join(home.root, entry.path), accounts))) continue;
-    healed += 1;
-    log.warning(`Put back, because it differed from the active's: /${entry.path}`);
-  }
-  return healed > 0
-    ? { kind: 'done', why: `${counted(healed, 'file')} put back` }
-    : { kind: 'unchanged', why: 'waits for a drop of the active' };
 }
