@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Failure, type ErrorClass, exitCodes } from '../errors.ts';
+import { Failure } from '../errors.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
 import { isGate, StaleLogin, type Gate } from '../rules/gate.ts';
 import { parseHello, type Hello } from '../rules/hello.ts';
@@ -153,12 +153,34 @@ function readAnswer(line: string, nonce: string): Answer | undefined {
   }
 }
 
+/** A refusal is not signed: it may say no, but not stop us for good, silence us, or fill our disk with its reasons. */
 function orThrow(answer: Answer, host: string): Answer {
   if (answer['ok'] === true) return answer;
-  if (answer['login'] === 'stale') throw new StaleLogin(String(answer['why']), host);
-  const named = String(answer['class']);
-  const errorClass = named in exitCodes ? (named as ErrorClass) : 'refused';
-  throw new Failure(errorClass, 'the spare says', { where: host, why: String(answer['why']) });
+  const why = String(answer['why']).slice(0, longestWhy);
+  if (answer['login'] === 'stale') throw new StaleLogin(why, host);
+  const named = believedClasses.find((one) => one === answer['class']) ?? 'refused';
+  throw named === 'latched'
+    ? new ClaimedOvertaken(why, host)
+    : new Failure(named, 'the spare says', { where: host, why });
+}
+
+const longestWhy = 500;
+const believedClasses = [
+  'bad-data',
+  'unreachable',
+  'dependency',
+  'refused',
+  'latched',
+  'config',
+  'usage',
+  'bug',
+] as const;
+
+/** The gate says that we were overtaken: true only if the spare's signed greeting says so, too. */
+export class ClaimedOvertaken extends Failure {
+  constructor(why: string, where: string) {
+    super('refused', 'the spare says', { where, why });
+  }
 }
 
 /** The first greeting introduces the spare: its line must be signed by the key that the line itself names. */
