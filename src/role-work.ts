@@ -88,7 +88,6 @@ export async function senderTo(master: Master, name: string, epoch: Epoch, build
       hostKeyAlias: alias,
     },
     bandwidthLimit: Math.round(config.transfer.bandwidth_limit / 1024),
-    pushTimeoutMs: 3_600_000,
     sockets: master.sockets,
     introduced: (spare) => letAsk(master, spare),
   });

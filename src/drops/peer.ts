@@ -25,14 +25,17 @@ export interface DropToPush {
   readonly directory: string;
 }
 
+export interface PushOptions {
+  readonly bulk: boolean;
+  /** Of the pass: its deadline is the push's. */
+  readonly signal: AbortSignal;
+}
+
 /** The spare, as its gate answers. Everything said in its root's name is verified with the key of its pairing line. */
 export interface Peer {
   hello(signal: AbortSignal): Promise<Greeting>;
   /** The receipt, where root's word came within the push. */
-  push(
-    drop: DropToPush,
-    options: { bulk: boolean; timeoutMs: number; signal: AbortSignal },
-  ): Promise<Receipt | undefined>;
+  push(drop: DropToPush, options: PushOptions): Promise<Receipt | undefined>;
   receipts(stream: string, since: number, waitSeconds: number, signal: AbortSignal): Promise<Receipt[]>;
   confirm(line: string, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -111,11 +114,7 @@ type Answer = Readonly<Record<string, unknown>>;
 
 const newNonce = (): string => randomBytes(16).toString('hex');
 
-async function push(
-  parts: PeerParts,
-  drop: DropToPush,
-  options: { bulk: boolean; timeoutMs: number; signal: AbortSignal },
-): Promise<Receipt | undefined> {
+async function push(parts: PeerParts, drop: DropToPush, options: PushOptions): Promise<Receipt | undefined> {
   const session = options.bulk ? parts.bulk : parts.hot;
   await session.open(options.signal);
   const nonce = newNonce();
@@ -126,7 +125,8 @@ async function push(
   };
   const { host, bandwidthLimit } = parts;
   const sent = parts.rsync({
-    ...options,
+    bulk: options.bulk,
+    signal: options.signal,
     directory: drop.directory,
     request,
     remoteShell: session.remoteShell,

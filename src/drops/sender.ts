@@ -23,7 +23,6 @@ export interface SenderParts {
   readonly origin: Omit<Origin, 'target'>;
   readonly spare: Pick<SshTarget, 'host' | 'port' | 'user' | 'connectTimeoutSeconds' | 'hostKeyAlias'>;
   readonly bandwidthLimit: number;
-  readonly pushTimeoutMs: number;
   /** Where the ssh sockets go: with `-hot` and `-bulk` behind it. */
   readonly sockets: string;
   /** The spare introduced itself for the first time. */
@@ -52,7 +51,7 @@ export function createSender(parts: SenderParts): Sender {
     signer,
     clock,
     origin: parts.origin,
-    pushTimeoutMs: parts.pushTimeoutMs,
+    pushTimeoutMs: Infinity, // a push has the deadline of its pass
   });
   return { delivery: askingAgainAfterErrors(delivery, greeter), peer, greet: greeter.greet, close: peer.close };
 

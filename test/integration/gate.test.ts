@@ -85,8 +85,7 @@ describe('a push', () => {
       writeFileSync(join(directory, name), content);
     return { stream: 'sync-files', epoch, sequence, digest: digest('0'), directory };
   }
-  const send = (by: Peer, what: DropToPush): Promise<unknown> =>
-    by.push(what, { bulk: false, timeoutMs: 60_000, signal });
+  const send = (by: Peer, what: DropToPush): Promise<unknown> => by.push(what, { bulk: false, signal });
   const bySsh = (epoch: Epoch) => thiefOf(pair).ssh([], [`${pushWords(epoch, 1)} ${serverWords}`]);
 
   it.each([
