@@ -61,6 +61,12 @@ const words: Readonly<Record<number, string>> = {
   255: 'the connection broke off',
 };
 
+const hints: Readonly<Record<number, string>> = {
+  2: 'Install the same version of rsync on both masters',
+  11: 'Free some space, here or on the spare; df -h shows how much is missing',
+  24: 'It is captured anew',
+};
+
 function byExitCode(error: CommandError, host: string): Failure {
   if (error.exitCode === undefined && !error.timedOut && error.killedBy === undefined)
     return error.toFailure('rsync could not be started');
@@ -70,6 +76,7 @@ function byExitCode(error: CommandError, host: string): Failure {
   return new Failure(errorClass, `Failed to sync. Exit code is: ${error.exitCode ?? error.killedBy ?? 'none'}`, {
     where: host,
     why: `${words[code] ?? 'rsync failed'} (${said})`,
+    hint: hints[code] ?? 'It is tried again by itself. To try the way to the spare, type: pe-failover check',
     cause: error,
   });
 }

@@ -177,4 +177,8 @@ function whyNot(target: SshTarget, said: string): Failure {
 }
 
 const unreachable = (target: SshTarget, why: string): Failure =>
-  new Failure('unreachable', 'the spare cannot be reached', { where: `${target.host}:${target.port}`, why });
+  new Failure('unreachable', 'the spare cannot be reached', {
+    where: `${target.host}:${target.port}`,
+    why,
+    hint: `It is tried again by itself. Does sshd run there, and is the port open? Try: ssh-keyscan -p ${target.port} ${target.host}`,
+  });
