@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { inboxOf, hash8, ownPairing } from './agent/installation.ts';
@@ -181,9 +182,18 @@ async function publishedOwnership({ system, transferIds }: Host): Promise<Owners
   return { mode: 0o640, uid: 0, gid: ids.gid };
 }
 
+/** Below /tmp anybody may have made it before us, and could listen on our sockets. */
+async function refuseForeign(directory: string): Promise<void> {
+  const found = await lstat(directory).catch(() => undefined);
+  if (found === undefined || found.uid === userInfo().uid) return;
+  const hint = `Find out who made it, and remove it: rm -r ${directory}`;
+  throw new Failure('config', 'the run directory belongs to another user', { where: directory, hint });
+}
+
 /** What comes and goes with the configuration: sockets, and an inbox for each database. */
 async function prepareDirectories(host: Host): Promise<void> {
   const { paths, config, system, transferIds } = host;
+  await refuseForeign(paths.run);
   await ensureDirectory(paths.run, { mode: 0o700 });
   const owner = system ? ((await transferIds()) ?? {}) : {};
   for (const { name } of config.databases) {

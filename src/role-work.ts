@@ -4,6 +4,7 @@ import type { RoleWork } from './agent/role-session.ts';
 import { jobConfig, type Master } from './app.ts';
 import { knownPeer } from './drops/greeter.ts';
 import { pinHostKey } from './drops/known-hosts.ts';
+import { sweepOutbox } from './drops/outbox.ts';
 import { createSender, type Sender } from './drops/sender.ts';
 export { previewNcDump } from './jobs/index.ts';
 import { activeJobs, passiveJobs, type JobHost, type JobSettings } from './jobs/index.ts';
@@ -62,6 +63,7 @@ async function openSender(
   build: string,
 ): Promise<{ sender: Sender; host: string } | undefined> {
   if (role.role !== 'active' || role.passiveMaster === undefined) return undefined;
+  await sweepOutbox(master.paths.outbox);
   return { sender: await senderTo(master, role.passiveMaster, epoch, build), host: role.passiveMaster };
 }
 
@@ -88,7 +90,6 @@ export async function senderTo(master: Master, name: string, epoch: Epoch, build
       hostKeyAlias: alias,
     },
     bandwidthLimit: Math.round(config.transfer.bandwidth_limit / 1024),
-    pushTimeoutMs: 3_600_000,
     sockets: master.sockets,
     introduced: (spare) => letAsk(master, spare),
   });

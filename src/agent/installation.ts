@@ -144,10 +144,21 @@ function transferKey({ exec, paths }: InstallParts): Change {
       args: ['-q', ...type, '-N', '', '-C', 'pe-failover', '-f', paths.keys.transfer],
       timeoutMs: 30_000,
     });
+  const publicKey = `${paths.keys.transfer}.pub`;
+  const isThere = async (path: string): Promise<boolean> => (await readIfThere(path)) !== undefined;
   return {
     what: `make the transfer key ${paths.keys.transfer}`,
-    isNeeded: async () => (await readIfThere(paths.keys.transfer)) === undefined,
+    isNeeded: async () => !(await isThere(paths.keys.transfer)) || !(await isThere(publicKey)),
     make: async () => {
+      if (await isThere(paths.keys.transfer)) {
+        // Killed between the two files: ssh-keygen writes the private key first.
+        const { stdout } = await exec({
+          file: 'ssh-keygen',
+          args: ['-y', '-f', paths.keys.transfer],
+          timeoutMs: 30_000,
+        });
+        return await writeFileAtomic(publicKey, stdout, { mode: 0o644 });
+      }
       await make(['-t', 'ed25519']).catch(() => make(['-t', 'ecdsa', '-b', '256'])); // FIPS refuses Ed25519
       await chmod(paths.keys.transfer, 0o600);
     },

@@ -2,6 +2,7 @@ import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Epoch } from '../rules/epoch.ts';
 import { dropName, manifestName, parseManifest, signatureName, type Manifest } from '../rules/manifest.ts';
+import { isRunning } from '../system/exec.ts';
 import { listDirectory, readIfThere, syncDirectory } from '../system/files.ts';
 import type { Signer } from '../system/sign.ts';
 import type { Goods } from './delivery.ts';
@@ -56,19 +57,40 @@ export function createOutbox(directory: string, signer: Signer): Outbox {
     },
     pack: async (goods, place, origin, options) => {
       const home = join(directory, goods.stream);
-      const temporary = join(home, `.${dropName(place)}`);
-      await rm(temporary, { recursive: true, force: true });
+      const temporary = join(home, `.${process.pid}-${dropName(place)}`);
+      await sweepStream(home, () => true); // whoever packs this stream holds the lock of its job
       await mkdir(temporary, { recursive: true, mode: 0o700 });
-      const files = await goods.pack(temporary, options.signal);
-      options.packed();
-      const manifest = manifestFor(goods, place, origin, options.capturedAt, files);
-      await sign(temporary, manifest, signer);
-      await rename(temporary, join(home, dropName(place)));
-      await syncDirectory(home);
-      await keepOnly(home, dropName(place));
-      return { manifest, directory: join(home, dropName(place)) };
+      try {
+        const files = await goods.pack(temporary, options.signal);
+        options.packed();
+        const manifest = manifestFor(goods, place, origin, options.capturedAt, files);
+        await sign(temporary, manifest, signer);
+        await rename(temporary, join(home, dropName(place)));
+        await syncDirectory(home);
+        await keepOnly(home, dropName(place));
+        return { manifest, directory: join(home, dropName(place)) };
+      } catch (error) {
+        await rm(temporary, { recursive: true, force: true }); // on a full disk it is in the way of the next one
+        throw error;
+      }
     },
   };
+}
+
+/** Removes what killed processes left half packed: it may be as large as a dump, and in the way of the next one. */
+export async function sweepOutbox(directory: string): Promise<void> {
+  for (const stream of await listDirectory(directory)) {
+    await sweepStream(join(directory, stream), (name) => {
+      const pid = /^\.(\d+)-/.exec(name)?.[1];
+      return pid === undefined || !isRunning(Number(pid));
+    });
+  }
+}
+
+async function sweepStream(home: string, isLeft: (name: string) => boolean): Promise<void> {
+  for (const name of await listDirectory(home)) {
+    if (name.startsWith('.') && isLeft(name)) await rm(join(home, name), { recursive: true, force: true });
+  }
 }
 
 const saysTheSame = (manifest: Manifest, goods: Goods, epoch: Epoch): boolean =>

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { Failure, type ErrorClass, exitCodes } from '../errors.ts';
+import { Failure } from '../errors.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
 import { isGate, StaleLogin, type Gate } from '../rules/gate.ts';
 import { parseHello, type Hello } from '../rules/hello.ts';
@@ -25,14 +25,17 @@ export interface DropToPush {
   readonly directory: string;
 }
 
+export interface PushOptions {
+  readonly bulk: boolean;
+  /** Of the pass: its deadline is the push's. */
+  readonly signal: AbortSignal;
+}
+
 /** The spare, as its gate answers. Everything said in its root's name is verified with the key of its pairing line. */
 export interface Peer {
   hello(signal: AbortSignal): Promise<Greeting>;
   /** The receipt, where root's word came within the push. */
-  push(
-    drop: DropToPush,
-    options: { bulk: boolean; timeoutMs: number; signal: AbortSignal },
-  ): Promise<Receipt | undefined>;
+  push(drop: DropToPush, options: PushOptions): Promise<Receipt | undefined>;
   receipts(stream: string, since: number, waitSeconds: number, signal: AbortSignal): Promise<Receipt[]>;
   confirm(line: string, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
@@ -111,11 +114,7 @@ type Answer = Readonly<Record<string, unknown>>;
 
 const newNonce = (): string => randomBytes(16).toString('hex');
 
-async function push(
-  parts: PeerParts,
-  drop: DropToPush,
-  options: { bulk: boolean; timeoutMs: number; signal: AbortSignal },
-): Promise<Receipt | undefined> {
+async function push(parts: PeerParts, drop: DropToPush, options: PushOptions): Promise<Receipt | undefined> {
   const session = options.bulk ? parts.bulk : parts.hot;
   await session.open(options.signal);
   const nonce = newNonce();
@@ -126,7 +125,8 @@ async function push(
   };
   const { host, bandwidthLimit } = parts;
   const sent = parts.rsync({
-    ...options,
+    bulk: options.bulk,
+    signal: options.signal,
     directory: drop.directory,
     request,
     remoteShell: session.remoteShell,
@@ -153,12 +153,34 @@ function readAnswer(line: string, nonce: string): Answer | undefined {
   }
 }
 
+/** A refusal is not signed: it may say no, but not stop us for good, silence us, or fill our disk with its reasons. */
 function orThrow(answer: Answer, host: string): Answer {
   if (answer['ok'] === true) return answer;
-  if (answer['login'] === 'stale') throw new StaleLogin(String(answer['why']), host);
-  const named = String(answer['class']);
-  const errorClass = named in exitCodes ? (named as ErrorClass) : 'refused';
-  throw new Failure(errorClass, 'the spare says', { where: host, why: String(answer['why']) });
+  const why = String(answer['why']).slice(0, longestWhy);
+  if (answer['login'] === 'stale') throw new StaleLogin(why, host);
+  const named = believedClasses.find((one) => one === answer['class']) ?? 'refused';
+  throw named === 'latched'
+    ? new ClaimedOvertaken(why, host)
+    : new Failure(named, 'the spare says', { where: host, why });
+}
+
+const longestWhy = 500;
+const believedClasses = [
+  'bad-data',
+  'unreachable',
+  'dependency',
+  'refused',
+  'latched',
+  'config',
+  'usage',
+  'bug',
+] as const;
+
+/** The gate says that we were overtaken: true only if the spare's signed greeting says so, too. */
+export class ClaimedOvertaken extends Failure {
+  constructor(why: string, where: string) {
+    super('refused', 'the spare says', { where, why });
+  }
 }
 
 /** The first greeting introduces the spare: its line must be signed by the key that the line itself names. */

@@ -9,9 +9,9 @@ import type { Signer } from '../system/sign.ts';
 import { createSshSession, type SshTarget } from '../system/ssh.ts';
 import { createState } from '../system/state.ts';
 import { createDelivery, type Delivery } from './delivery.ts';
-import { createGreeter, knownPeer } from './greeter.ts';
+import { createGreeter, knownPeer, type Greeter } from './greeter.ts';
 import { createOutbox, type Origin } from './outbox.ts';
-import { createPeer, type Greeting, type Peer } from './peer.ts';
+import { ClaimedOvertaken, createPeer, type Greeting, type Peer } from './peer.ts';
 
 export interface SenderParts {
   readonly paths: Paths;
@@ -23,7 +23,6 @@ export interface SenderParts {
   readonly origin: Omit<Origin, 'target'>;
   readonly spare: Pick<SshTarget, 'host' | 'port' | 'user' | 'connectTimeoutSeconds' | 'hostKeyAlias'>;
   readonly bandwidthLimit: number;
-  readonly pushTimeoutMs: number;
   /** Where the ssh sockets go: with `-hot` and `-bulk` behind it. */
   readonly sockets: string;
   /** The spare introduced itself for the first time. */
@@ -52,9 +51,9 @@ export function createSender(parts: SenderParts): Sender {
     signer,
     clock,
     origin: parts.origin,
-    pushTimeoutMs: parts.pushTimeoutMs,
+    pushTimeoutMs: Infinity, // a push has the deadline of its pass
   });
-  return { delivery: askingAgainAfterErrors(delivery, greeter.forget), peer, greet: greeter.greet, close: peer.close };
+  return { delivery: askingAgainAfterErrors(delivery, greeter), peer, greet: greeter.greet, close: peer.close };
 
   function openPeer({ spare, bandwidthLimit, sockets }: SenderParts): Peer {
     const target: SshTarget = {
@@ -73,15 +72,23 @@ export function createSender(parts: SenderParts): Sender {
   }
 }
 
-/** What an error may have changed on the other side is learnt from its next greeting. */
-function askingAgainAfterErrors(delivery: Delivery, forget: () => void): Delivery {
-  const onError = (error: unknown): never => {
-    forget();
-    throw error;
+/**
+ * What an error may have changed on the other side is learnt from its next greeting. Where the gate says that we were
+ * overtaken it is asked at once: the greeting is signed, and throws `latched` if that is true.
+ */
+function askingAgainAfterErrors(delivery: Delivery, greeter: Greeter): Delivery {
+  const asking = async <Value>(work: Promise<Value>, signal: AbortSignal): Promise<Value> => {
+    try {
+      return await work;
+    } catch (error) {
+      greeter.forget();
+      if (error instanceof ClaimedOvertaken) await greeter.greet(signal);
+      throw error;
+    }
   };
   return {
     ...delivery,
-    catchUp: (stream, signal) => delivery.catchUp(stream, signal).catch(onError),
-    deliver: (goods, context) => delivery.deliver(goods, context).catch(onError),
+    catchUp: (stream, signal) => asking(delivery.catchUp(stream, signal), signal),
+    deliver: (goods, context) => asking(delivery.deliver(goods, context), context.signal),
   };
 }

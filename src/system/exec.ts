@@ -19,6 +19,8 @@ export interface Command {
   readonly signal?: AbortSignal;
   /** Exit codes that are an answer, not an error. */
   readonly accept?: readonly number[];
+  /** Of standard output, in MB; a child that says more is ended. */
+  readonly outputLimitMb?: number;
   /** Each whole line of standard error, as it comes. */
   readonly onErrorLine?: (line: string) => void;
 }
@@ -71,7 +73,7 @@ export type Exec = (command: Command) => Promise<Result>;
 /** Descriptors (locks) that every child started inside gets as 3, 4, ...: what outlives us still holds the lock. */
 export const passDescriptors = new AsyncLocalStorage<readonly number[]>();
 
-const outputLimit = 64 * 1024 * 1024;
+const outputLimitMb = 64;
 const errorTail = 16 * 1024;
 const graceMs = 5_000;
 const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -80,7 +82,8 @@ const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export const exec: Exec = async (command) => {
   command.signal?.throwIfAborted();
   const child = start(command, ['pipe', 'pipe', 'pipe']);
-  const stdout = collect(child.stdout as Readable, outputLimit, child);
+  const limitMb = command.outputLimitMb ?? outputLimitMb;
+  const stdout = collect(child.stdout as Readable, limitMb * 1024 * 1024, child);
   const stderr = tail(child.stderr as Readable, command.onErrorLine);
   feed(child.stdin as Writable, command.input);
   const end = await untilEnd(child, command);
@@ -89,7 +92,7 @@ export const exec: Exec = async (command) => {
     throw new CommandError(command.file, 'could not be started', { ...result, cause: end.failed });
   command.signal?.throwIfAborted();
   if (stdout.overflowed()) {
-    const how = `said more than ${outputLimit / 1024 / 1024} MB and was ended`;
+    const how = `said more than ${limitMb} MB and was ended`;
     throw new CommandError(command.file, how, { stderr: result.stderr });
   }
   if (end.timedOut) {

@@ -13,7 +13,7 @@ export interface PushCommand {
   readonly bulk: boolean;
   /** In KiB a second; 0 is unlimited. */
   readonly bandwidthLimit: number;
-  readonly timeoutMs: number;
+  /** The only end to a push that makes headway; one that does not ends by rsync's own --timeout, or with the connection. */
   readonly signal: AbortSignal;
   readonly onErrorLine: (line: string) => void;
 }
@@ -23,7 +23,7 @@ export type RsyncPush = (command: PushCommand) => Promise<void>;
 /** rsync to the gate. Throws a Failure by rsync's exit code; the gate's own words come by `onErrorLine`. */
 export function createRsyncPush(exec: Exec): RsyncPush {
   return async (command) => {
-    const { directory, host, timeoutMs, signal, onErrorLine } = command;
+    const { directory, host, signal, onErrorLine } = command;
     const args = [
       ...optionsOf(command),
       '-e',
@@ -33,7 +33,7 @@ export function createRsyncPush(exec: Exec): RsyncPush {
       `${host}:.`,
     ];
     try {
-      await exec({ file: 'rsync', args, timeoutMs, signal, onErrorLine });
+      await exec({ file: 'rsync', args, signal, onErrorLine });
     } catch (error) {
       throw error instanceof CommandError ? byExitCode(error, host) : error;
     }
@@ -61,6 +61,12 @@ const words: Readonly<Record<number, string>> = {
   255: 'the connection broke off',
 };
 
+const hints: Readonly<Record<number, string>> = {
+  2: 'Install the same version of rsync on both masters',
+  11: 'Free some space, here or on the spare; df -h shows how much is missing',
+  24: 'It is captured anew',
+};
+
 function byExitCode(error: CommandError, host: string): Failure {
   if (error.exitCode === undefined && !error.timedOut && error.killedBy === undefined)
     return error.toFailure('rsync could not be started');
@@ -70,6 +76,7 @@ function byExitCode(error: CommandError, host: string): Failure {
   return new Failure(errorClass, `Failed to sync. Exit code is: ${error.exitCode ?? error.killedBy ?? 'none'}`, {
     where: host,
     why: `${words[code] ?? 'rsync failed'} (${said})`,
+    hint: hints[code] ?? 'It is tried again by itself. To try the way to the spare, type: pe-failover check',
     cause: error,
   });
 }

@@ -27,6 +27,8 @@ export interface SshSession {
   close(): Promise<void>;
 }
 
+/** The longest honest answer is some hundred receipts, each with a list of files. */
+const answerLimitMb = 4;
 const ready = 'pe-failover-ssh-is-open';
 
 export function createSshSession(exec: Exec, target: SshTarget, socket: string): SshSession {
@@ -57,6 +59,7 @@ export function createSshSession(exec: Exec, target: SshTarget, socket: string):
         timeoutMs,
         signal,
         accept,
+        outputLimitMb: answerLimitMb,
         ...(input === undefined ? {} : { input }),
       }).catch((error: unknown) => {
         throw error instanceof CommandError ? unreachable(target, error.message) : error;
@@ -174,4 +177,8 @@ function whyNot(target: SshTarget, said: string): Failure {
 }
 
 const unreachable = (target: SshTarget, why: string): Failure =>
-  new Failure('unreachable', 'the spare cannot be reached', { where: `${target.host}:${target.port}`, why });
+  new Failure('unreachable', 'the spare cannot be reached', {
+    where: `${target.host}:${target.port}`,
+    why,
+    hint: `It is tried again by itself. Does sshd run there, and is the port open? Try: ssh-keyscan -p ${target.port} ${target.host}`,
+  });

@@ -143,7 +143,6 @@ export function createTestSender(master: TestMaster, port: number, epoch: Epoch,
     origin: { source: master.certname, platform: 'puppet', build: 'test' },
     spare: { host: '127.0.0.1', port, user: userInfo().username, connectTimeoutSeconds: 3, hostKeyAlias: alias },
     bandwidthLimit: 0,
-    pushTimeoutMs: 60_000,
     sockets: join(master.paths.run, 'ssh'),
     introduced: () => Promise.resolve(),
   });

@@ -21,7 +21,10 @@ const hello = async (): Promise<Failure> => {
 test('a spare whose sshd does not run is unreachable, and reached again by itself when it does', async () => {
   const { port } = pair.sshd;
   await pair.sshd[Symbol.asyncDispose]();
-  expect(await hello()).toMatchObject({ class: 'unreachable', exitCode: 69 });
+  expect(await hello()).toMatchObject({
+    ...{ class: 'unreachable', exitCode: 69 },
+    hint: expect.stringContaining(`ssh-keyscan -p ${port} 127.0.0.1`) as string,
+  });
   pair.sshd = await startSshd(pair.b.root, pair.b.paths.authorizedKeys, port);
   const greeting = await pair.sender().peer.hello(AbortSignal.timeout(20_000));
   expect(greeting.gate.certname).toBe('masterb.test');
