@@ -41,25 +41,37 @@ export interface DeliveryContext {
 export const deliveryPoints = ['numbered', 'packed', 'signed', 'sending', 'sent', 'noted'] as const;
 
 export type Delivered =
-  | { readonly kind: 'confirmed' }
+  /** With the last word on what the spare has: it need not be a good one. */
+  | { readonly kind: 'confirmed'; readonly receipt: Receipt | undefined }
   | { readonly kind: 'pushed'; readonly sequence: number; readonly receipt: Receipt | undefined };
+
+export interface LastPush {
+  readonly sequence: number;
+  readonly digest: string;
+  /** ISO 8601, by our own clock. */
+  readonly publishedAt: string;
+  readonly word: Receipt | undefined;
+}
 
 /** The active's side of the way, within one epoch: capture, manifest, signature, push, receipt. */
 export interface Delivery {
   /** The newest receipt that says a drop of the stream arrived (staged, applied, held, failed), if any. */
   acknowledged(stream: string): Promise<Receipt | undefined>;
+  /** What became of the last push: its digest, when it was published, and the word on it, if one has come. */
+  lastPush(stream: string): Promise<LastPush | undefined>;
   /** The manifest of a drop of ours that is still in the outbox. */
   manifest(stream: string, place: { epoch: Epoch; sequence: number }): Promise<Manifest | undefined>;
   /** True when the spare asked for a whole drop (a delta did not fit, or it has no accepted set). */
   needsWhole(stream: string): Promise<boolean>;
   /**
    * Greets the spare when that was long ago, notes what it has lost since, and collects the words still awaited.
-   * A pass begins with it, so that what it then decides is decided on what the spare really has.
+   * A pass begins with it, so that what it then decides is decided on what the spare really has. Gives the words that
+   * came since the last pass: they are still to be said.
    */
   catchUp(stream: string, signal: AbortSignal): Promise<Receipt[]>;
   /** The fingerprint of the CA that the spare asks for with its keys, as of its last greeting. */
   adoptionAsked(stream: string, signal: AbortSignal): Promise<string | undefined>;
-  /** Digest equal to the acknowledged one: a signed `confirm`. Else: drop, push, and the receipt as far as it came. */
+  /** After `catchUp`. Digest equal to the acknowledged one: a signed `confirm`. Else: drop, push, and the receipt as far as it came. */
   deliver(goods: Goods, context: DeliveryContext): Promise<Delivered>;
 }
 
@@ -92,6 +104,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   };
   return {
     acknowledged: async (stream) => (await read(stream)).acknowledged,
+    lastPush: async (stream) => lastPushOf(await read(stream)),
     manifest: (stream, place) => parts.outbox.manifest(stream, place),
     needsWhole: async (stream) => (await read(stream)).needsWhole ?? false,
     catchUp,
@@ -101,7 +114,6 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       return answered ? undefined : hello.adopt;
     },
     deliver: async (goods, context) => {
-      await catchUp(goods.stream, context.signal);
       const known = await read(goods.stream);
       if (isUnchanged(known, goods) && goods.evenIfUnchanged !== true)
         return await confirm(parts, known, goods, context.signal);
@@ -112,6 +124,11 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 
 const isUnchanged = (known: StreamState, goods: Goods): boolean =>
   known.acknowledged?.digest === goods.digest && known.needsWhole !== true;
+
+function lastPushOf({ sequence, digest, publishedAt, last }: StreamState): LastPush | undefined {
+  if (digest === undefined || publishedAt === undefined) return undefined;
+  return { sequence, digest, publishedAt, word: last?.sequence === sequence ? last : undefined };
+}
 
 /** The spare no longer has what it acknowledged: its disk was replaced, or its state restored from a backup. */
 function hasLost({ acknowledged, epoch }: StreamState, { hello }: Greeting, stream: string): boolean {
@@ -184,7 +201,8 @@ async function confirm(
   const now = parts.clock.now();
   const isRecent = (at: string | undefined): boolean =>
     at !== undefined && Math.abs(now.getTime() - Date.parse(at)) < confirmEveryMs;
-  if (isRecent(known.askedAt) || isRecent(known.confirmedAt)) return { kind: 'confirmed' };
+  const confirmed = { kind: 'confirmed', receipt: known.acknowledged } as const;
+  if (isRecent(known.askedAt) || isRecent(known.confirmedAt)) return confirmed;
   const { hello, pairing } = await parts.greet(signal);
   const { stream, digest } = goods;
   const words: Confirmation = {
@@ -199,7 +217,7 @@ async function confirm(
   };
   await parts.peer.confirm(seal(parts.signer, 'confirm', words), signal);
   await parts.state.write(stream, { ...known, askedAt: words.at });
-  return { kind: 'confirmed' };
+  return confirmed;
 }
 
 /** Waits for root's word, unless the role is left meanwhile: the word is collected by whoever comes next. */

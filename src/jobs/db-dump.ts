@@ -1,6 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Delivered, Delivery, Goods } from '../drops/delivery.ts';
+import type { Delivered, Delivery, Goods, LastPush } from '../drops/delivery.ts';
+import { isAmong, sayWord, type Sentences } from '../drops/word.ts';
 import { Failure } from '../errors.ts';
 import type { ManifestFile, Need } from '../rules/manifest.ts';
 import type { Receipt } from '../rules/receipt.ts';
@@ -22,7 +23,7 @@ export interface DumpedDatabase {
 
 export interface DbDumpOptions {
   readonly postgres: Postgres;
-  readonly delivery: Pick<Delivery, 'acknowledged' | 'needsWhole' | 'deliver'>;
+  readonly delivery: Pick<Delivery, 'acknowledged' | 'catchUp' | 'lastPush' | 'deliver'>;
   readonly databases: readonly DumpedDatabase[];
   /** A directory of root's alone, on the outbox's file system. */
   readonly workDirectory: string;
@@ -35,7 +36,8 @@ export interface DbDumpOptions {
 
 export const dumpStream = (database: string): string => `db-dump.${database}`;
 
-const dayMs = 24 * 3600_000;
+const hourMs = 3600_000;
+const dayMs = 24 * hourMs;
 
 /** Dumps each database that changed and ships it. What only changes by use is shipped with the rest, or once a day. */
 export function createDbDump(options: DbDumpOptions): Job {
@@ -64,14 +66,17 @@ type Tools = DbDumpOptions & { readonly memory: Map<string, Remembered> };
 async function dumpOne(tools: Tools, database: DumpedDatabase, context: PassContext): Promise<Outcome> {
   const { delivery, memory, postgres } = tools;
   const stream = dumpStream(database.name);
+  const late = await delivery.catchUp(stream, context.signal);
   const acknowledged = await delivery.acknowledged(stream);
   // Before the snapshot: what is committed in between is in both, and shows as a change once more than needed.
   const probe = await probeOnce(postgres, database.name, context.signal);
   const before = memory.get(database.name);
-  if (context.cause === 'every' && before !== undefined && !mayHaveChanged(before.probe, probe)) {
-    if (acknowledged?.digest === before.digest && !isVolatileDue(before, acknowledged, context)) {
-      return confirm(delivery, { stream, digest: before.digest, kind: 'whole', pack: neverPacked }, context);
-    }
+  const isPoll = context.cause === 'every' || context.cause === 'retry';
+  if (isPoll && before !== undefined && !mayHaveChanged(before.probe, probe)) {
+    if (acknowledged?.digest === before.digest && !isVolatileDue(before, acknowledged, context))
+      return confirm(tools, database.name, before.digest, late, context);
+    const told = tellOfLastPush(await delivery.lastPush(stream), before.digest, database.name, context);
+    if (told !== undefined) return told;
   }
   const { name, volatile } = database;
   const timeoutMs = tools.timeoutMs ?? 1_800_000;
@@ -80,11 +85,11 @@ async function dumpOne(tools: Tools, database: DumpedDatabase, context: PassCont
   const isNew = acknowledged?.digest !== now.digest;
   if (!isNew && !isVolatileDue(now, acknowledged, context)) {
     memory.set(name, now);
-    return confirm(delivery, { stream, digest: now.digest, kind: 'whole', pack: neverPacked }, context);
+    return confirm(tools, name, now.digest, late, context);
   }
   const shipped = await ship(tools, database, { capture, context, evenIfUnchanged: !isNew });
   memory.set(name, { ...shipped.detail, probe, shippedWhole: shipped.detail.wholeDigest });
-  return shipped.outcome;
+  return outcomeOf(shipped.delivered, late, name, context);
 }
 
 async function probeOnce(postgres: Postgres, database: string, signal: AbortSignal): Promise<ChangeProbe> {
@@ -101,9 +106,29 @@ function isVolatileDue(
   return clock.now().getTime() - Date.parse(acknowledged.at) >= dayMs;
 }
 
-async function confirm(delivery: DbDumpOptions['delivery'], goods: Goods, context: PassContext): Promise<Outcome> {
-  await delivery.deliver(goods, context);
-  return { kind: 'unchanged', why: 'the spare has it' };
+async function confirm(
+  { delivery }: Tools,
+  name: string,
+  digest: string,
+  late: readonly Receipt[],
+  context: PassContext,
+): Promise<Outcome> {
+  const goods: Goods = { stream: dumpStream(name), digest, kind: 'whole', pack: neverPacked };
+  return outcomeOf(await delivery.deliver(goods, context), late, name, context);
+}
+
+/** The same content is not dumped anew while the spare loads it, nor right after it was refused. */
+function tellOfLastPush(
+  push: LastPush | undefined,
+  digest: string,
+  name: string,
+  { clock, log }: PassContext,
+): Outcome | undefined {
+  const isRecent = push !== undefined && Math.abs(clock.now().getTime() - Date.parse(push.publishedAt)) < hourMs;
+  if (!isRecent || push.digest !== digest) return undefined;
+  if (push.word?.state === 'refused') return sayWord(push.word, sentencesFor(name), log, true);
+  const why = `drop ${push.sequence} is published; the spare has not answered yet`;
+  return push.word === undefined ? { kind: 'waiting', why } : undefined;
 }
 
 const neverPacked = async (): Promise<never> => {
@@ -122,7 +147,7 @@ async function ship(
   { delivery, workDirectory, root = '/' }: Tools,
   { name, needs }: DumpedDatabase,
   { capture, context, evenIfUnchanged }: Shipment,
-): Promise<{ readonly detail: DumpDetail; readonly outcome: Outcome }> {
+): Promise<{ readonly detail: DumpDetail; readonly delivered: Delivered }> {
   context.log.success(`Starting dump of database: ${name}`);
   const work = join(workDirectory, name);
   await rm(work, { recursive: true, force: true });
@@ -140,7 +165,7 @@ async function ship(
       pack: (directory) => moveAll(files, work, directory),
       ...(evenIfUnchanged ? { evenIfUnchanged } : {}),
     };
-    return { detail, outcome: outcomeOf(await delivery.deliver(goods, context)) };
+    return { detail, delivered: await delivery.deliver(goods, context) };
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -162,11 +187,22 @@ async function moveAll(files: readonly ManifestFile[], from: string, to: string)
   return files;
 }
 
-function outcomeOf(delivered: Delivered): Outcome {
-  if (delivered.kind === 'confirmed') return { kind: 'unchanged', why: 'the spare has it' };
-  const { sequence, receipt } = delivered;
-  const detail = { sequence, state: receipt?.state ?? 'published' };
-  if (receipt?.state === 'held') return { kind: 'held', why: receipt.why, detail };
-  const why = receipt === undefined ? `drop ${sequence} is published` : `drop ${sequence} is ${receipt.state} there`;
-  return { kind: 'done', why, detail };
+function outcomeOf(
+  delivered: Delivered,
+  late: readonly Receipt[],
+  name: string,
+  { log }: Pick<PassContext, 'log'>,
+): Outcome {
+  const { kind, receipt } = delivered;
+  if (receipt !== undefined)
+    return sayWord(receipt, sentencesFor(name), log, kind === 'pushed' || isAmong(receipt, late));
+  if (kind === 'confirmed') return { kind: 'unchanged', why: 'the spare has it' };
+  const { sequence } = delivered;
+  return { kind: 'done', why: `drop ${sequence} is published`, detail: { sequence, receipt: 'published' } };
 }
+
+const sentencesFor = (name: string): Sentences => ({
+  completed: `Completed sync of database: ${name}`,
+  refused: `the spare refused the dump of ${name}`,
+  failed: `the spare could not restore ${name}`,
+});

@@ -1,17 +1,19 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Delivered, Delivery } from '../drops/delivery.ts';
+import { isAmong, sayWord, type Sentences } from '../drops/word.ts';
 import { Failure, toFailure } from '../errors.ts';
 import type { Classifier, Probe } from '../puppet/classifier.ts';
 import { canonicalGroups } from '../rules/groups.ts';
 import { mapHosts, type HostChange, type HostPair } from '../rules/host-map.ts';
 import { digestOf } from '../rules/json.ts';
+import type { Receipt } from '../rules/receipt.ts';
 import { writeFileAtomic } from '../system/files.ts';
 import type { Job, Outcome, PassContext, Trigger } from './job.ts';
 
 export interface NcDumpSettings {
   readonly classifier: Classifier;
-  readonly delivery: Omit<Delivery, 'manifest' | 'adoptionAsked' | 'catchUp'>;
+  readonly delivery: Omit<Delivery, 'manifest' | 'adoptionAsked'>;
   /** The spare's name, for log lines. */
   readonly peer: string;
   readonly triggers?: readonly Trigger[];
@@ -33,10 +35,11 @@ const defaultTriggers: readonly Trigger[] = [
 export function createNcDump(settings: NcDumpSettings): Job {
   let last: { readonly fingerprint: string; readonly text: string } | undefined;
   const run = async (context: PassContext): Promise<Outcome> => {
+    const late = await settings.delivery.catchUp(stream, context.signal);
     const probe = await probeOnceReady(settings.classifier, context.signal);
     if (last?.fingerprint !== probe.fingerprint)
       last = { fingerprint: probe.fingerprint, text: canonicalGroups(probe.groups()) };
-    return outcomeOf(await deliver(settings, last.text, context), settings.peer, context);
+    return outcomeOf(await deliver(settings, last.text, context), late, settings.peer, context);
   };
   return { name: 'nc-dump', role: 'active', triggers: settings.triggers ?? defaultTriggers, run };
 }
@@ -69,24 +72,21 @@ function deliver({ delivery, peer }: NcDumpSettings, text: string, context: Pass
   return delivery.deliver({ stream, digest: digestOf(text), kind: 'whole', pack }, context);
 }
 
-function outcomeOf(delivered: Delivered, peer: string, { log }: PassContext): Outcome {
-  if (delivered.kind === 'confirmed') return { kind: 'unchanged', why: `${peer} has this classifier already` };
-  const { sequence, receipt } = delivered;
-  const detail = { sequence, receipt: receipt?.state ?? 'published' };
-  switch (receipt?.state) {
-    case undefined:
-    case 'staged':
-    case 'superseded':
-      return { kind: 'done', why: `delivered to ${peer}, not applied yet`, detail };
-    case 'applied':
-    case 'unchanged':
-      log.success(`Completed sync of NC Export to ${peer}`);
-      return { kind: 'done', why: `applied on ${peer}: ${receipt.why}`, detail };
-    case 'held':
-      return { kind: 'held', why: receipt.why, detail };
-    case 'refused':
-      throw new Failure('bad-data', `${peer} refused the classifier`, { why: receipt.why });
-    case 'failed':
-      throw new Failure('incomplete', `${peer} could not restore the classifier`, { why: receipt.why });
-  }
+function outcomeOf(
+  delivered: Delivered,
+  late: readonly Receipt[],
+  peer: string,
+  { log }: Pick<PassContext, 'log'>,
+): Outcome {
+  const { kind, receipt } = delivered;
+  if (receipt !== undefined)
+    return sayWord(receipt, sentencesFor(peer), log, kind === 'pushed' || isAmong(receipt, late));
+  if (kind === 'confirmed') return { kind: 'unchanged', why: `${peer} has this classifier already` };
+  return { kind: 'done', why: `delivered to ${peer}, not applied yet`, detail: { sequence: delivered.sequence } };
 }
+
+const sentencesFor = (peer: string): Sentences => ({
+  completed: `Completed sync of NC Export to ${peer}`,
+  refused: `${peer} refused the classifier`,
+  failed: `${peer} could not restore the classifier`,
+});

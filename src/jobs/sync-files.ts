@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { baseOf, type Delivery, type Goods } from '../drops/delivery.ts';
+import { isAmong, sayWord, type Sentences } from '../drops/word.ts';
 import { Failure } from '../errors.ts';
 import { arrived, type Receipt } from '../rules/receipt.ts';
 import { addWeight, formatSetDigest } from '../rules/set-digest.ts';
@@ -39,14 +40,14 @@ export function createSyncFiles(tools: SyncFilesTools): Job {
 
 async function pass(tools: SyncFilesTools, context: PassContext): Promise<Outcome> {
   const { delivery, set, work } = tools;
-  await delivery.catchUp(stream, context.signal);
+  const late = await delivery.catchUp(stream, context.signal);
   const acknowledged = await delivery.acknowledged(stream);
   const agrees = acknowledged?.digest === set.digest() && set.reference() !== undefined;
   const whole = !agrees || (await delivery.needsWhole(stream));
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true, mode: 0o700 });
   try {
-    const outcome = await send(tools, context, whole ? undefined : acknowledged);
+    const outcome = await send(tools, context, whole ? undefined : acknowledged, late);
     return isRefused(outcome) ? await sendAgain(tools, context, outcome.refused) : outcome;
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -72,6 +73,7 @@ async function send(
   tools: SyncFilesTools,
   context: PassContext,
   base: Receipt | undefined,
+  late: readonly Receipt[] = [],
 ): Promise<Outcome | Refused> {
   const { set, delivery, spare } = tools;
   const capture = await captureFiles({
@@ -86,7 +88,13 @@ async function send(
   const empty = base !== undefined && changes.put.length === 0 && changes.remove.length === 0;
   if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of files to ${spare}`);
   const delivered = await delivery.deliver(goodsOf(tools, capture, changes, base), context);
-  if (delivered.kind === 'confirmed') return await confirmed(tools, changes, base === undefined);
+  if (delivered.kind === 'confirmed') {
+    const { receipt } = delivered;
+    if (receipt === undefined) return { kind: 'unchanged', why: 'as the spare has it' };
+    // Captured whole, and acknowledged by a word that came late: from now on changes are counted from it.
+    if (base === undefined) set.rebuild(changes.put, receipt);
+    return sayWord(receipt, sentencesFor(spare), context.log, isAmong(receipt, late));
+  }
   return judge(tools, context, changes, delivered.receipt, base === undefined);
 }
 
@@ -113,14 +121,6 @@ function goodsOf(tools: SyncFilesTools, capture: FileCapture, changes: SetChange
   };
 }
 
-/** A receipt that came late acknowledged what is here as a whole: from now on changes are counted from it. */
-async function confirmed({ set, delivery }: SyncFilesTools, changes: SetChanges, whole: boolean): Promise<Outcome> {
-  const receipt = await delivery.acknowledged(stream);
-  if (whole && receipt !== undefined) set.rebuild(changes.put, receipt);
-  const failed = receipt?.state === 'failed';
-  return { kind: 'unchanged', why: failed ? `failed there: ${receipt.why}` : 'as the spare has it' };
-}
-
 function judge(
   { set, spare }: SyncFilesTools,
   { log }: PassContext,
@@ -134,10 +134,12 @@ function judge(
     if (whole) set.rebuild(changes.put, receipt);
     else set.commit(changes, receipt);
   }
-  const detail = { files: changes.put.length, deleted: changes.remove.length, sequence: receipt.sequence };
-  if (receipt.state === 'held') return { kind: 'held', why: receipt.why, detail };
-  if (receipt.state !== 'applied' && receipt.state !== 'unchanged')
-    return { kind: 'waiting', why: `${receipt.state} there: ${receipt.why}`, detail };
-  log.success(`Completed sync of files to ${spare}`);
-  return { kind: 'done', why: `applied there: ${receipt.why}`, detail };
+  const said = sayWord(receipt, sentencesFor(spare), log, true);
+  return { ...said, detail: { ...said.detail, files: changes.put.length, deleted: changes.remove.length } };
 }
+
+const sentencesFor = (spare: string): Sentences => ({
+  completed: `Completed sync of files to ${spare}`,
+  refused: `${spare} refused the files`,
+  failed: `${spare} could not place the files`,
+});

@@ -59,6 +59,8 @@ export function judgeStatus(now: Situation): StatusVerdict {
       code: 1,
       text: `WARNING: ${counted(now.openHolds, 'hold waits', 'holds wait')} for a decision. Type: pe-failover holds`,
     };
+  const held = now.components.find(({ state }) => state === 'held');
+  if (held !== undefined) return { code: 1, text: `WARNING: ${held.stream} is held on the spare: ${held.why}` };
   const oldest = Math.max(0, ...now.components.map(({ ageSeconds }) => ageSeconds ?? 0));
   const agreed =
     now.components.length === 0 ? '' : `; both masters agreed on everything within ${spokenDuration(oldest * 1000)}`;

@@ -191,11 +191,13 @@ function createWay(root: string, queue: VerifiedDrop[]): Way {
     answers: true,
     delivery: {
       acknowledged: () => Promise.resolve(arrived),
+      lastPush: () => Promise.resolve(undefined),
       needsWhole: () => Promise.resolve(needsWhole),
       catchUp: () => Promise.resolve([]),
       adoptionAsked: () => Promise.resolve(undefined),
       deliver: async (goods): Promise<Delivered> => {
-        if (arrived?.digest === goods.digest && goods.evenIfUnchanged !== true) return { kind: 'confirmed' };
+        if (arrived?.digest === goods.digest && goods.evenIfUnchanged !== true)
+          return { kind: 'confirmed', receipt: arrived };
         const drop = await packDrop(root, goods, (sequence += 1));
         way.drops.push(drop.manifest);
         await way.onDrop(drop);

@@ -101,7 +101,7 @@ export function fakeDelivery(
   const goods: Goods[] = [];
   const packed: string[] = [];
   const deliver = async (given: Goods): Promise<Delivered> => {
-    if (goods.at(-1)?.digest === given.digest) return { kind: 'confirmed' };
+    if (goods.at(-1)?.digest === given.digest) return { kind: 'confirmed', receipt: answer as Receipt | undefined };
     goods.push(given);
     const directory = await temporaryDirectory();
     packed.push(JSON.stringify(await given.pack(directory, new AbortController().signal)));
@@ -112,6 +112,7 @@ export function fakeDelivery(
     goods,
     packed,
     acknowledged: async () => undefined,
+    lastPush: async () => undefined,
     needsWhole: async () => false,
     catchUp: async () => [],
     adoptionAsked: async () => undefined,

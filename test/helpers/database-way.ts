@@ -1,7 +1,7 @@
 // Small stand-ins for the way between the two masters: the goods of the active lie in a directory, verified.
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Goods } from '../../src/drops/delivery.ts';
+import type { Goods, LastPush } from '../../src/drops/delivery.ts';
 import type { DbDumpOptions } from '../../src/jobs/db-dump.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../src/drops/intake.ts';
 import type { PassContext } from '../../src/jobs/job.ts';
@@ -33,6 +33,8 @@ export async function createWay(parent: string): Promise<Way> {
   const home = await mkdtemp(join(parent, 'way-'));
   const pending = new Map<string, VerifiedDrop>();
   const receipts = new Map<string, Receipt>();
+  const lastPush = new Map<string, LastPush>();
+  const late = new Map<string, Receipt[]>();
   const pushed: Goods[] = [];
   const confirmed: string[] = [];
   const verdicts: Way['verdicts'] = [];
@@ -48,17 +50,23 @@ export async function createWay(parent: string): Promise<Way> {
       spare: 'spare',
     } as const;
     if (arrived.has(verdict.state)) receipts.set(drop.stream, receipt);
+    late.set(drop.stream, [...(late.get(drop.stream) ?? []), receipt]);
+    const push = lastPush.get(drop.stream);
+    if (push?.sequence === drop.sequence) lastPush.set(drop.stream, { ...push, word: receipt });
   };
   const delivery: DbDumpOptions['delivery'] = {
     acknowledged: async (stream) => receipts.get(stream),
-    needsWhole: async () => false,
+    catchUp: async (stream) => late.get(stream)?.splice(0) ?? [],
+    lastPush: async (stream) => lastPush.get(stream),
     deliver: async (goods, { signal }) => {
       if (receipts.get(goods.stream)?.digest === goods.digest && goods.evenIfUnchanged !== true) {
         confirmed.push(goods.stream);
-        return { kind: 'confirmed' };
+        return { kind: 'confirmed', receipt: receipts.get(goods.stream) };
       }
       pushed.push(goods);
       const sequence = pushed.length;
+      const { digest } = goods;
+      lastPush.set(goods.stream, { sequence, digest, publishedAt: new Date().toISOString(), word: undefined });
       const directory = join(home, String(sequence));
       await mkdir(directory, { mode: 0o700 });
       const files = await goods.pack(directory, signal);

@@ -6,10 +6,12 @@ import { createDbDump } from '../../src/jobs/db-dump.ts';
 import type { Job } from '../../src/jobs/job.ts';
 import { createRestoreDbs } from '../../src/jobs/restore-dbs/index.ts';
 import type { RestoreDbsOptions } from '../../src/jobs/restore-dbs/tools.ts';
+import type { DropReference } from '../../src/rules/receipt.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { createJournal } from '../../src/system/journal.ts';
 import { digestsOfDatabase, host, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
-import { createWay, passContext, type Way } from '../helpers/database-way.ts';
+import { createWay, epoch, passContext, type Way } from '../helpers/database-way.ts';
+import { memoryLog } from '../helpers/pair.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
 
@@ -74,9 +76,12 @@ test('a dump is staged on arrival and live at the minute, and the same data afte
   expect(spare.consolePid()).not.toBe(pid);
 
   const after = spare.consolePid();
-  for (const cause of ['every', 'cron', 'start']) {
-    expect(await dumping.run(passContext(cause))).toMatchObject({ kind: 'unchanged' });
-  }
+  for (const [cause, kind] of [
+    ['every', 'done'], // hears that it went live
+    ['cron', 'unchanged'],
+    ['start', 'unchanged'],
+  ] as const)
+    expect(await dumping.run(passContext(cause))).toMatchObject({ kind });
   expect(way.pushed).toHaveLength(1);
   expect(way.confirmed).toHaveLength(3);
   expect(await restoring.run(passContext('cron'))).toMatchObject({ kind: 'unchanged' });
@@ -87,6 +92,7 @@ test('a change by use alone is not shipped, until a day has passed, and then sto
   const [dumping, restoring] = [dump(), restore()];
   await dumping.run(passContext('start'));
   await restoring.run(passContext('cron'));
+  expect(await dumping.run(passContext('every'))).toMatchObject({ kind: 'done' });
   const pid = spare.consolePid();
   await active.sql(
     'pe-rbac',
@@ -171,4 +177,50 @@ test('what only a promotion may bring live is staged, and live at promotion', as
 test('a database that fails does not stop the others', async () => {
   await expect(dump(['no-such', 'pe-rbac']).run(passContext('start'))).rejects.toThrow('no such database');
   expect(way.pushed.map(({ stream }) => stream)).toEqual(['db-dump.pe-rbac']);
+});
+
+const said = (): { readonly lines: string[]; readonly context: (cause: string) => ReturnType<typeof passContext> } => {
+  const log = memoryLog();
+  return { lines: log.lines, context: (cause) => ({ ...passContext(cause), log }) };
+};
+const dropOf = (): DropReference => ({ ...(way.pushed[0] ?? neverGoods), epoch, sequence: 1 });
+
+test('while the spare still loads a dump, a poll makes no other; that it went live is said when it is heard, once', async () => {
+  const dumping = dump();
+  const { lines, context } = said();
+  await dumping.run(context('start'));
+  for (const cause of ['every', 'retry']) expect(await dumping.run(context(cause))).toMatchObject({ kind: 'waiting' });
+  expect(way.pushed).toHaveLength(1);
+  await way.intake.report(dropOf(), { state: 'staged', why: 'checked' });
+  expect(await dumping.run(context('every'))).toMatchObject({ kind: 'done' });
+  await way.intake.report(dropOf(), { state: 'applied', why: 'switched' });
+  expect(await dumping.run(context('every'))).toMatchObject({ kind: 'done' });
+  expect(await dumping.run(context('every'))).toMatchObject({ kind: 'unchanged' });
+  expect(lines.filter((line) => line.includes('Completed sync of database: pe-rbac'))).toHaveLength(1);
+  expect(way.pushed).toHaveLength(1);
+});
+
+test.each([
+  ['failed', 'incomplete'],
+  ['refused', 'bad-data'],
+] as const)(
+  'that the spare says %s of a dump fails the pass, also when it is heard late, and dumps nothing anew',
+  async (state, errorClass) => {
+    const dumping = dump();
+    await dumping.run(passContext('start'));
+    await way.intake.report(dropOf(), { state, why: 'another build' });
+    for (const cause of ['every', 'retry'])
+      await expect(dumping.run(passContext(cause))).rejects.toMatchObject({
+        class: errorClass,
+        why: expect.stringContaining('another build') as string,
+      });
+    expect(way.pushed).toHaveLength(1);
+  },
+);
+
+test('that the spare holds a dump is the outcome of each pass', async () => {
+  const dumping = dump();
+  await dumping.run(passContext('start'));
+  await way.intake.report(dropOf(), { state: 'held', why: 'waits for adopt' });
+  for (const cause of ['every', 'cron']) expect(await dumping.run(passContext(cause))).toMatchObject({ kind: 'held' });
 });

@@ -45,6 +45,16 @@ test('is held, or fails, when the spare says so', async () => {
     class: 'incomplete',
   });
 });
+test('says of an unchanged classifier what the spare said last: held stays held, failed fails', async () => {
+  for (const [state, outcome] of [
+    ['held', { value: { kind: 'held', why: 'too many' } }],
+    ['failed', { reason: { class: 'incomplete' } }],
+  ] as const) {
+    const dump = job(fakeDelivery({ state, why: 'too many' }));
+    await Promise.allSettled([dump.run(passContext())]);
+    expect(await Promise.allSettled([dump.run(passContext())])).toMatchObject([outcome]);
+  }
+});
 test('ships nothing of an answer that is garbage', async () => {
   standIn.fault({ kind: 'garbage', times: 1 });
   const delivery = fakeDelivery(undefined);

@@ -32,6 +32,11 @@ describe('a genuine receipt in the answer to a push', () => {
   });
 });
 
+it('a confirmation brings the last word along, which need not be a good one', async () => {
+  await gate.published({ last: receiptOf({ state: 'held' }), acknowledged: receiptOf({ state: 'held' }) });
+  expect(await push()).toMatchObject({ kind: 'confirmed', receipt: { state: 'held' } });
+});
+
 describe('a gate that is asked for receipts', () => {
   const older = { epoch: { number: 1, id: '1'.repeat(16) } };
 

@@ -66,6 +66,12 @@ describe('the verdict of status', () => {
       2,
       'sync-certs: it is still to come',
     ],
+    [
+      'the spare holds a change',
+      { role: 'active', components: [component({ state: 'held', why: '9 removals' })] },
+      1,
+      'sync-certs is held on the spare: 9 removals',
+    ],
     ['an active has no spare', { role: 'active', hasSpare: false }, 1, 'pe_failover_passive_master'],
   ] as const)('when %s', (_, extra, code, text) => {
     const verdict = judgeStatus(situation(extra));

@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Delivery, Goods } from '../../drops/delivery.ts';
+import { isAmong, sayWord, type Sentences } from '../../drops/word.ts';
 import { Failure } from '../../errors.ts';
 import { announcedCertificates, captureCa, packCapture, type Capture } from '../../puppet/ca-capture.ts';
 import { hintedPath, listCa } from '../../puppet/ca.ts';
@@ -66,15 +67,22 @@ interface Unanswered {
 const open = ({ dirty, unanswered }: Memory): Set<string> => new Set([...dirty, ...(unanswered?.names ?? [])]);
 
 async function pass(tools: SyncCertsTools, memory: Memory, context: PassContext): Promise<Outcome> {
+  await requireCa(tools.cadir);
+  const late = await tools.delivery.catchUp(stream, context.signal);
   const outcome = await compareAndSend(tools, memory, context);
   const acknowledged = await tools.delivery.acknowledged(stream);
   const waitsForCa = acknowledged?.state === 'held' && acknowledged.holdId === undefined;
-  return waitsForCa ? { kind: 'waiting', why: acknowledged.why } : outcome;
+  if (waitsForCa) return { kind: 'waiting', why: acknowledged.why };
+  if (outcome.kind !== 'unchanged' || acknowledged === undefined) return outcome;
+  const isNews = isAmong(acknowledged, late);
+  // Said once: a pause after each pass would keep new certificates back.
+  if (acknowledged.state === 'failed' && !isNews)
+    return { kind: 'unchanged', why: `sent, but not all of it is live there: ${acknowledged.why}` };
+  const said = sayWord(acknowledged, sentencesFor(tools.spare), context.log, isNews);
+  return said.kind === 'unchanged' ? outcome : said;
 }
 
 async function compareAndSend(tools: SyncCertsTools, memory: Memory, context: PassContext): Promise<Outcome> {
-  await requireCa(tools.cadir);
-  await tools.delivery.catchUp(stream, context.signal);
   const asked = await tools.delivery.adoptionAsked(stream, context.signal);
   if (asked !== undefined) return await sendForAdoption(tools, asked, context);
   const acknowledged = await tools.delivery.acknowledged(stream);
@@ -233,15 +241,21 @@ function outcomeOf(
       return { kind: 'done', why: 'published; the spare has not answered yet', detail };
     case 'applied':
     case 'unchanged':
-      log.success(`Completed sync of Puppet CA directory to ${spare}`);
+      log.success(sentencesFor(spare).completed);
       return { kind: 'done', why: 'applied there', detail };
     case 'held':
       return { kind: 'held', why: receipt.why, detail };
     case 'failed':
-      throw new Failure('incomplete', 'the spare could not apply all of the CA', { where: spare, why: receipt.why });
+      throw new Failure('incomplete', sentencesFor(spare).failed, { why: receipt.why });
     case 'refused':
     case 'staged':
     case 'superseded':
       return { kind: 'waiting', why: `${receipt.state} there: ${receipt.why}`, detail };
   }
 }
+
+const sentencesFor = (spare: string): Sentences => ({
+  completed: `Completed sync of Puppet CA directory to ${spare}`,
+  refused: `${spare} refused the CA`,
+  failed: `${spare} could not apply all of the CA`,
+});
