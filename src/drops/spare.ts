@@ -84,6 +84,7 @@ function intakeParts(parts: SpareParts, book: ReceiptBook, gate: GateFile, epoch
     source,
     book,
     log,
+    now: () => clock.now(),
     epoch: async () => (await epochs.read())?.seen ?? noEpoch,
     raiseEpoch: async (epoch) => {
       await epochs.raise(epoch);
