@@ -1,8 +1,9 @@
 import { Failure } from '../errors.ts';
+import { isForRoot } from '../drops/archive.ts';
 import type { Job, Outcome, Trigger } from '../jobs/job.ts';
 import { fires, type Firing } from '../rules/schedule.ts';
+import { firstNames } from '../system/beneath.ts';
 import type { Clock } from '../system/clock.ts';
-import { listDirectory } from '../system/files.ts';
 import type { Log } from '../system/log.ts';
 import type { Watching, WatchListener } from '../system/watch.ts';
 import { JobRunner, type JobSnapshot, type RunnerOptions } from './job-runner.ts';
@@ -152,7 +153,7 @@ async function armWatch(
   await Promise.all(watching.map((each) => each.ready));
 }
 
-// Root takes drops out of the directory: only a directory with something in it asks for a pass.
+// Root takes drops and confirmations out of the directory: only a directory with one in it asks for a pass.
 async function armDrop(
   runner: JobRunner,
   stream: string,
@@ -162,8 +163,8 @@ async function armDrop(
 ): Promise<void> {
   const directory = dropDirectory(stream);
   const look = async (): Promise<void> => {
-    const names = await listDirectory(directory).catch(() => []);
-    if (names.length > 0 && !signal.aborted) runner.request('drop', 'everything');
+    const names = await firstNames(directory).catch(() => []);
+    if (names.some(isForRoot) && !signal.aborted) runner.request('drop', 'everything');
   };
   const hint = (): void => void look();
   const failed = (failure: Failure): void => log.forJob(runner.job.name).failure(failure.message);

@@ -15,6 +15,9 @@ export function placeOf(name: string): DropPlace | undefined {
   return epoch === undefined ? undefined : { epoch, sequence: Number(match?.[2]) };
 }
 
+/** In `ready`: anything else there is nobody's, such as what a killed gate left. */
+export const isForRoot = (name: string): boolean => name === 'confirm' || placeOf(name) !== undefined;
+
 export const byPlace = (a: DropPlace, b: DropPlace): number =>
   a.epoch.number - b.epoch.number || a.sequence - b.sequence;
 

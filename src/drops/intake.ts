@@ -18,7 +18,7 @@ import { openHostileTree, type HostileTree } from '../system/beneath.ts';
 import { listDirectory, readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
 import type { JobLog } from '../system/log.ts';
 import { unseal } from '../system/sign.ts';
-import { byPlace, placeOf, pruneArchive, type DropPlace } from './archive.ts';
+import { byPlace, isForRoot, placeOf, pruneArchive, type DropPlace } from './archive.ts';
 import type { ReceiptBook } from './receipt-book.ts';
 import { readSigned, takeOver, type SignedManifest } from './take-over.ts';
 
@@ -58,6 +58,7 @@ export interface IntakeParts {
   readonly source: () => Promise<Pairing>;
   readonly book: ReceiptBook;
   readonly log: JobLog;
+  readonly now: () => Date;
   /** The highest epoch seen. */
   readonly epoch: () => Promise<Epoch>;
   /** Remembers a higher epoch, after its signature was verified. */
@@ -97,11 +98,20 @@ async function takeIn(parts: IntakeParts, stream: string): Promise<void> {
 async function takeAll(parts: IntakeParts, ready: HostileTree, stream: string): Promise<void> {
   for (const name of await ready.names()) {
     const place = placeOf(name);
-    if (place === undefined) continue;
+    if (place === undefined) {
+      if (!isForRoot(name) && (await isLeftOver(parts, ready, name))) await ready.remove(name);
+      continue;
+    }
     await mkdir(join(parts.directories.taken, stream), { recursive: true, mode: 0o700 });
     await takeOne(parts, ready, { stream, name, ...place });
     await ready.remove(name);
   }
+}
+
+/** The gate has such names for the moment of a write alone. */
+async function isLeftOver({ now }: IntakeParts, ready: HostileTree, name: string): Promise<boolean> {
+  const changed = await ready.changedAt(name);
+  return changed !== undefined && now().getTime() - changed > 60_000;
 }
 
 type Arrival = DropPlace & { readonly stream: string; readonly name: string };

@@ -127,6 +127,7 @@ function intakeParts(
     source,
     book,
     log,
+    now: () => clock.now(),
     epoch: async () => (await epochs.read())?.seen ?? noEpoch,
     raiseEpoch: async (epoch) => {
       await epochs.raise(epoch);

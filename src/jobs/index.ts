@@ -16,7 +16,6 @@ import { openAcceptedSet, type AcceptedSet } from '../system/accepted-set.ts';
 import { openContentStore, type ContentStore } from '../system/content-store.ts';
 import type { Exec } from '../system/exec.ts';
 import { createJournal } from '../system/journal.ts';
-import { createState } from '../system/state.ts';
 import { acquireLock } from '../system/lock.ts';
 import type { Postgres } from '../system/postgres.ts';
 import type { ServiceManager } from '../system/service-manager.ts';
@@ -26,6 +25,8 @@ import type { Job, Trigger } from './job.ts';
 import { createGreetSpare } from './greet-spare.ts';
 import { createNcDump } from './nc-dump.ts';
 import { createRestoreDbs } from './restore-dbs/index.ts';
+import { endInterruptedSwitches } from './restore-dbs/interrupted.ts';
+import type { SwitchParts } from './restore-dbs/tools.ts';
 import { createRestoreNc } from './restore-nc/index.ts';
 import { createSyncCerts } from './sync-certs/index.ts';
 import { createSyncFiles } from './sync-files.ts';
@@ -165,7 +166,7 @@ function updatePassiveCa(host: SpareHost): Job {
     held: openHeldStore(join(paths.state, 'held-ca.json')),
     holds: spare.holds,
     intake: spare.intake,
-    journal: journalOf(host, 'update-passive-ca'),
+    journal: journalOf(paths, 'update-passive-ca'),
     exec,
     archive: join(paths.archive, 'sync-certs'),
     serialGap: settings.serialGap,
@@ -183,7 +184,7 @@ function updatePassiveFiles(host: SpareHost): Job {
     neededByDatabases: settings.databases.flatMap(({ needs }) => needs),
     intake: spare.intake,
     holds: spare.holds,
-    journal: journalOf(host, 'update-passive-files'),
+    journal: journalOf(paths, 'update-passive-files'),
     leftOut: createLeftOutBook(createState(paths.state), set),
     archive: join(paths.archive, 'sync-files'),
     replaced: join(paths.archive, 'replaced-files'),
@@ -198,7 +199,7 @@ function restoreNc(host: SpareHost): Job {
     classifier,
     intake: spare.intake,
     holds: spare.holds,
-    journal: journalOf(host, 'restore-nc'),
+    journal: journalOf(paths, 'restore-nc'),
     archive: join(paths.archive, 'replaced-groups'),
     hostMap: settings.hostMap,
     furtherInfrastructure: settings.furtherInfrastructure,
@@ -210,16 +211,16 @@ function restoreNc(host: SpareHost): Job {
   });
 }
 
-function restoreDbs(host: SpareHost): Job {
-  const { paths, settings, spare, admin, restorer, services, agentRuns, health, adopted } = host;
-  return createRestoreDbs({
+type SwitchHost = Pick<SpareHost, 'paths' | 'settings' | 'admin' | 'services' | 'agentRuns' | 'health'>;
+
+/** For the start of the agent, before a role is entered: services that a killed one left stopped must run in any role. */
+export const endSwitches = (host: SwitchHost, context: Parameters<typeof endInterruptedSwitches>[2]) =>
+  endInterruptedSwitches(switchParts(host), host.settings.databases, context);
+
+function switchParts({ paths, settings, admin, services, agentRuns, health }: SwitchHost): SwitchParts {
+  return {
     admin,
-    restorer,
-    host: { build: settings.build, allowedExtensions: defaultExtensions },
-    intake: spare.intake,
-    holds: spare.holds,
-    databases: settings.databases,
-    journalOf: (name) => journalOf(host, `restore-dbs.${name}`),
+    journalOf: (name) => journalOf(paths, `restore-dbs.${name}`),
     stateDirectory: paths.state,
     services,
     withServicesLock: async (work) => {
@@ -229,14 +230,26 @@ function restoreDbs(host: SpareHost): Job {
     agentRuns,
     health,
     keyFiles: createKeyFiles({ root: paths.root, waiting: paths.keyFiles, kept: join(paths.archive, 'key-files') }),
-    adopted,
     limits: settings.limits,
+  };
+}
+
+function restoreDbs(host: SpareHost): Job {
+  const { settings, spare, restorer, adopted } = host;
+  return createRestoreDbs({
+    ...switchParts(host),
+    restorer,
+    host: { build: settings.build, allowedExtensions: defaultExtensions },
+    intake: spare.intake,
+    holds: spare.holds,
+    databases: settings.databases,
+    adopted,
     parallel: settings.parallel,
     cron: settings.cron.restoreDbs,
   });
 }
 
-const journalOf = ({ paths }: JobHost, name: string) => createJournal(join(paths.journal, `${name}.jsonl`));
+const journalOf = (paths: Paths, name: string) => createJournal(join(paths.journal, `${name}.jsonl`));
 const openStore = ({ paths }: JobHost, stream: string): ContentStore => openContentStore(join(paths.store, stream));
 
 function openSet({ paths, onClose }: JobHost, stream: string): AcceptedSet {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Delivered, Delivery } from '../drops/delivery.ts';
 import { isAmong, sayWord, type Sentences } from '../drops/word.ts';
-import { Failure, toFailure } from '../errors.ts';
+import { toFailure } from '../errors.ts';
 import type { Classifier, Probe } from '../puppet/classifier.ts';
 import { canonicalGroups } from '../rules/groups.ts';
 import { mapHosts, type HostChange, type HostPair } from '../rules/host-map.ts';

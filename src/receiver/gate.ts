@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { Failure } from '../errors.ts';
+import { Failure, isErrno } from '../errors.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { isGate, isRival, judgeEntry, rivalName, type Gate } from '../rules/gate.ts';
 import { readBytesIfThere, readIfThere } from '../system/files.ts';
@@ -39,11 +39,19 @@ export type PushPoint = (typeof pushPoints)[number];
 /** Throws unless this caller may write at this moment. Called before a byte is read, and again under the lock. */
 export async function enter(receiver: Receiver, epoch: Epoch): Promise<void> {
   const gate = await readGate(receiver.paths.gate);
-  const fact = await readBytesIfThere(receiver.paths.fact);
-  const factSha256 = fact === undefined ? undefined : createHash('sha256').update(fact).digest('hex');
+  const factSha256 = await hashOfFact(receiver.paths.fact);
   const entry = judgeEntry(gate, factSha256, { peer: receiver.peer, epoch });
   if (isRival(gate, epoch)) await noteRival(receiver, epoch);
   if (!entry.open) throw new Failure(entry.class, 'refused', { why: entry.why });
+}
+
+/** Undefined: not there, or not for us to read. An editor made it anew, and the agent gives its mode back in a moment. */
+async function hashOfFact(path: string): Promise<string | undefined> {
+  const fact = await readBytesIfThere(path).catch((error: unknown) => {
+    if (isErrno(error, 'EACCES', 'EPERM')) return undefined;
+    throw error;
+  });
+  return fact === undefined ? undefined : createHash('sha256').update(fact).digest('hex');
 }
 
 /** Told to the agent, which raises the alarm on this side too; the name is the key's, the epoch only the caller's word. */

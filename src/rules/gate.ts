@@ -33,7 +33,7 @@ export type Entry =
 const refused = (why: string): Entry => ({ open: false, class: 'refused', why });
 const latched = (why: string): Entry => ({ open: false, class: 'latched', why });
 
-/** May this caller write now? `factSha256` is of the fact file as it is at this moment. */
+/** May this caller write now? `factSha256` is of the fact file as it is at this moment; undefined: it cannot be read. */
 export function judgeEntry(
   gate: Gate | undefined,
   factSha256: string | undefined,
@@ -49,6 +49,10 @@ export function judgeEntry(
   if (gate.role === 'active') return refused(`${gate.certname} is active itself (${both})`);
   if (gate.role === 'suspended') return refused(`${gate.certname} is suspended: its fact file names no role`);
   if (gate.closed !== undefined) return refused(`${gate.certname} is closed: ${gate.closed}`);
+  if (factSha256 === undefined)
+    return refused(
+      `the fact file of ${gate.certname} cannot be read at this moment: it is missing, or was just made anew`,
+    );
   if (factSha256 !== gate.fact)
     return refused(`the fact file of ${gate.certname} was just edited: its new role is not settled yet`);
   if (gate.peer !== undefined && gate.peer !== caller.peer)

@@ -1,5 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { open, readdir, rmdir, unlink, type FileHandle } from 'node:fs/promises';
+import { lstat, open, opendir, rename, rmdir, unlink, type FileHandle } from 'node:fs/promises';
 import { Failure, isErrno } from '../errors.ts';
 
 /**
@@ -11,12 +12,14 @@ export interface HostileTree extends AsyncDisposable {
   openFile(path: string): Promise<FileHandle>;
   /** Reads a small file whole. Throws `bad-data` when it is longer. */
   readText(path: string, limit: number): Promise<string>;
-  /** Every path beneath that is not a directory, links and pipes too. Throws `bad-data` beyond `limit` names. */
+  /** Every path beneath that is not a directory, links and pipes too. Throws `bad-data` beyond `limit` files or directories. */
   list(limit: number): Promise<string[]>;
   /** The tree of a directory beneath. Throws `bad-data` for anything else, with ENOENT as its cause where nothing is. */
   directory(path: string): Promise<HostileTree>;
-  /** What lies directly in it, sorted. */
+  /** What lies directly in it, sorted; of very many names, some. */
   names(): Promise<string[]>;
+  /** When that name directly in it was last changed, in ms since the epoch, by the kernel's word; undefined: it is gone. */
+  changedAt(name: string): Promise<number | undefined>;
   /** Removes what has that name directly in it: a link, not what it points to; a directory with all beneath it. */
   remove(name: string): Promise<void>;
 }
@@ -25,6 +28,9 @@ const asDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOF
 const asFile = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 const longestPath = 4096;
+const deepest = 128;
+const mostNames = 10_000;
+const mostLifted = 1_000_000;
 
 /** INVARIANT: nobody but root can exchange `path` itself; all beneath it is the enemy's. */
 export async function openHostileTree(path: string): Promise<HostileTree> {
@@ -41,17 +47,21 @@ const treeOf = (root: FileHandle): HostileTree => ({
     return buffer.toString('utf8', 0, bytesRead);
   },
   list: async (limit) => {
-    const found: string[] = [];
+    const found: Found = { files: [], directories: 0 };
     await listBeneath(root, '', found, limit);
-    return found;
+    return found.files;
   },
   directory: (path) => openBeneath(root, path, async (open) => treeOf(await open(asDirectory))),
-  names: async () => (await readdir(child(root, '.'))).sort(),
+  names: () => firstNames(child(root, '.')),
+  changedAt: (name) => changedAt(listed(root, name)),
   remove: (name) => removeBeneath(root, name),
   [Symbol.asyncDispose]: () => root.close(),
 });
 
 const child = (directory: FileHandle, name: string): string => `/proc/self/fd/${directory.fd}/${name}`;
+
+/** Of a name as it was listed: one character a byte, because an enemy's names need not be text. */
+const listed = (directory: FileHandle, name: string): Buffer => Buffer.from(child(directory, name), 'latin1');
 
 /** Goes down to the directory of `path`, and lets `last` open the name in it. */
 async function openBeneath<Opened>(
@@ -61,17 +71,17 @@ async function openBeneath<Opened>(
 ): Promise<Opened> {
   const parts = path.split('/');
   const name = parts.pop() ?? '';
-  const opened: FileHandle[] = [];
+  let directory = root;
   try {
-    let directory = root;
     for (const part of parts) {
-      directory = await openOrRefuse(child(directory, part), asDirectory, path);
-      opened.push(directory);
+      const inner = await openOrRefuse(child(directory, part), asDirectory, path);
+      if (directory !== root) await directory.close();
+      directory = inner;
     }
     const parent = directory;
     return await last((flags) => openOrRefuse(child(parent, name), flags, path));
   } finally {
-    for (const handle of opened) await handle.close();
+    if (directory !== root) await directory.close();
   }
 }
 
@@ -81,7 +91,7 @@ async function regular(handle: FileHandle, path: string): Promise<FileHandle> {
   throw new Failure('bad-data', 'not a regular file', { where: path });
 }
 
-async function openOrRefuse(path: string, flags: number, where: string): Promise<FileHandle> {
+async function openOrRefuse(path: string | Buffer, flags: number, where: string): Promise<FileHandle> {
   try {
     return await open(path, flags);
   } catch (cause) {
@@ -92,32 +102,95 @@ async function openOrRefuse(path: string, flags: number, where: string): Promise
   }
 }
 
-async function listBeneath(directory: FileHandle, prefix: string, found: string[], limit: number): Promise<void> {
-  for (const entry of await readdir(child(directory, '.'), { withFileTypes: true })) {
+interface Found {
+  readonly files: string[];
+  directories: number;
+}
+
+async function listBeneath(
+  directory: FileHandle,
+  prefix: string,
+  found: Found,
+  limit: number,
+  depth = 1,
+): Promise<void> {
+  for await (const entry of await opendir(child(directory, '.'))) {
     const path = `${prefix}${entry.name}`;
-    if (Buffer.byteLength(path) > longestPath)
+    if (Buffer.byteLength(path) > longestPath || depth > deepest)
       throw new Failure('bad-data', 'nested too deep', { where: prefix.slice(0, 80) });
-    if (found.length >= limit) throw new Failure('bad-data', 'too many files', { why: `over ${limit}` });
-    if (!entry.isDirectory()) found.push(path);
+    if (found.files.length >= limit || found.directories >= limit)
+      throw new Failure('bad-data', 'too many files', { why: `over ${limit}` });
+    if (!entry.isDirectory()) found.files.push(path);
     else {
+      found.directories += 1;
       await using inner = await openOrRefuse(child(directory, entry.name), asDirectory, path);
-      await listBeneath(inner, `${path}/`, found, limit);
+      await listBeneath(inner, `${path}/`, found, limit, depth + 1);
     }
   }
 }
 
-async function removeBeneath(directory: FileHandle, name: string): Promise<void> {
+/** What lies in a directory, sorted; of very many names, some. */
+export async function firstNames(path: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const name of namesIn(path)) if (found.push(name) >= mostNames) break;
+  return found.sort();
+}
+
+async function* namesIn(path: string): AsyncGenerator<string> {
+  for await (const { name } of await opendir(path, { encoding: 'latin1', bufferSize: 256 })) yield name;
+}
+
+async function changedAt(path: Buffer): Promise<number | undefined> {
   try {
-    await unlink(child(directory, name));
+    return (await lstat(path)).ctimeMs;
   } catch (error) {
-    if (isErrno(error, 'ENOENT')) return;
-    if (!isErrno(error, 'EISDIR', 'EPERM')) throw error;
-    await emptyBeneath(directory, name);
-    await rmdir(child(directory, name));
+    if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
   }
 }
 
-async function emptyBeneath(directory: FileHandle, name: string): Promise<void> {
-  await using inner = await openOrRefuse(child(directory, name), asDirectory, name);
-  for (const entry of await readdir(child(inner, '.'))) await removeBeneath(inner, entry);
+/**
+ * INVARIANT: a few descriptors and no list, however deep and wide the tree is. What lies deeper is not gone down to but moved up,
+ * into the directory that is removed, under a number. What is left when this gives up is removed by the next call.
+ */
+async function removeBeneath(root: FileHandle, name: string): Promise<void> {
+  if (await isRemoved(root, name)) return;
+  await using top = await openOrRefuse(listed(root, name), asDirectory, name);
+  const lifted = { prefix: `.${randomBytes(6).toString('hex')}-`, count: 0 };
+  let done = 0;
+  for (let round = 1; !(await isRemoved(root, name)); round += 1) {
+    const why = 'more is put into it than can be removed';
+    if (round > 10 || lifted.count > mostLifted) throw new Failure('refused', 'not removed', { where: name, why });
+    for await (const inner of namesIn(child(top, '.'))) await removeLevel(top, inner, lifted);
+    for (; done < lifted.count && done < mostLifted; done += 1)
+      await removeLevel(top, `${lifted.prefix}${done}`, lifted);
+  }
+}
+
+/** Removes a name in `top`. Directories that have something in them are lifted out of it first. */
+async function removeLevel(top: FileHandle, name: string, lifted: { prefix: string; count: number }): Promise<void> {
+  if (await isRemoved(top, name)) return;
+  await using directory = await openOrRefuse(listed(top, name), asDirectory, name);
+  for await (const inner of namesIn(child(directory, '.'))) {
+    if (await isRemoved(directory, inner)) continue;
+    await rename(listed(directory, inner), listed(top, `${lifted.prefix}${lifted.count}`));
+    lifted.count += 1;
+  }
+  await isRemoved(top, name);
+}
+
+/** Removes a file, a link or an empty directory. False: a directory with something in it. */
+async function isRemoved(directory: FileHandle, name: string): Promise<boolean> {
+  const path = listed(directory, name);
+  try {
+    await unlink(path).catch(async (error: unknown) => {
+      if (!isErrno(error, 'EISDIR', 'EPERM')) throw error;
+      await rmdir(path);
+    });
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return true;
+    if (isErrno(error, 'ENOTEMPTY', 'EEXIST', 'ENOTDIR')) return false;
+    throw error;
+  }
 }

@@ -1,13 +1,23 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sweepLeftovers } from '../../src/puppet/database-staging.ts';
 import { createStanding } from '../../src/puppet/database-standing.ts';
 import { recoverDatabase, recoverSwitch, switchSteps, type SwitchArgs } from '../../src/puppet/database-switch.ts';
+import { endInterruptedSwitches } from '../../src/jobs/restore-dbs/interrupted.ts';
+import { createRecordStore, type Staged } from '../../src/jobs/restore-dbs/record.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import { createJournal } from '../../src/system/journal.ts';
-import { argsFor, digestsOfDatabase, makeSpare, switchTools, type SparePlaces } from '../helpers/database-spare.ts';
+import {
+  argsFor,
+  digestsOfDatabase,
+  makeSpare,
+  quiet,
+  switchTools,
+  type SparePlaces,
+} from '../helpers/database-spare.ts';
 import type { Death, Work } from '../helpers/database-switch-program.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
@@ -94,6 +104,48 @@ describe('a switch killed at any point is finished or undone: one whole database
 describe('a way back killed at any point ends with the old database', () => {
   for (const death of deaths('back')) {
     test(`killed ${death.when} ${death.step}`, () => killAndRecover(death, 'bad', false));
+  }
+});
+
+describe('an agent that starts in any role ends what was interrupted, and what runs after it serves', () => {
+  for (const death of [
+    { way: 'forward', when: 'recorded', step: 'close' },
+    { way: 'forward', when: 'before', step: 'swap' },
+    { way: 'forward', when: 'before', step: 'start services' },
+    { way: 'back', when: 'before', step: 'swap back' },
+  ] as const) {
+    test(`killed ${death.when} ${death.step}`, async () => {
+      const bad = death.way === 'back';
+      const freshOid = await freshPair(bad ? 'bad' : 'new');
+      const spare = await makeSpare(cluster, 'pe-rbac');
+      try {
+        const args = await argsFor(cluster, 'pe-rbac', staging, freshOid);
+        const path = join(spare.places.home, 'journal');
+        await dieAt({ places: spare.places, args, journal: path, death });
+        expect(await spare.tools.services.isActive('console')).toBe(false);
+        const drop = { stream: args.stream, epoch: args.epoch, sequence: args.sequence, digest: '' };
+        const store = createRecordStore(spare.places.home, 'pe-rbac');
+        await store.write({ format: 1, staged: { drop } as Staged });
+        writeFileSync(`${path}-broken`, 'no journal\n');
+        const parts = {
+          ...spare.tools,
+          journalOf: (name: string) => createJournal(name === 'pe-rbac' ? path : `${path}-${name}`),
+          stateDirectory: spare.places.home,
+          withServicesLock: <Value>(work: () => Promise<Value>) => work(),
+        };
+        const databases = ['broken', 'pe-rbac', 'quiet'].map((name) => ({ name }));
+        const context = { signal: AbortSignal.timeout(60_000), log: quiet, clock: systemClock };
+        await expect(endInterruptedSwitches(parts, databases, context)).rejects.toThrow('journal is unreadable');
+        expect(await createJournal(path).open()).toBeUndefined();
+        const wanted = death.step === 'start services' ? 'new' : 'old';
+        expect((await digestsOfDatabase(cluster, 'pe-rbac')).digest).toBe(digest[wanted]);
+        expect(await spare.tools.services.isActive('console')).toBe(true);
+        expect(existsSync(spare.agentLock)).toBe(false);
+        expect((await store.read()).quarantined?.drop.sequence).toBe(bad ? args.sequence : undefined);
+      } finally {
+        await spare.stop();
+      }
+    });
   }
 });
 

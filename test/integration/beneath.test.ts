@@ -4,6 +4,7 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -93,14 +94,66 @@ it('counts names, and does not go down without end', async () => {
   for (let n = 0; n < 12; n += 1) writeFileSync(join(inbox, `file-${n}`), '');
   await using tree = await openHostileTree(inbox);
   await expect(tree.list(10)).rejects.toMatchObject({ ...refused, what: 'too many files' });
-  // A path that no single name could make: a directory deeper than the system takes in one word.
-  execFileSync('sh', [
-    '-c',
-    'cd "$1"; n=0; while [ $n -lt 25 ]; do mkdir "$2"; cd "$2"; n=$((n+1)); done',
-    'sh',
-    inbox,
-    'd'.repeat(200),
-  ]);
+  nest(25, 'd'.repeat(200)); // a path longer than the system takes in one word
   await expect(tree.list(1000)).rejects.toMatchObject({ ...refused, what: 'nested too deep' });
   await tree.remove('d'.repeat(200));
+  for (let n = 0; n < 12; n += 1) mkdirSync(join(inbox, `directory-${n}`));
+  for (let n = 0; n < 12; n += 1) rmSync(join(inbox, `file-${n}`));
+  await expect(tree.list(10)).rejects.toMatchObject({ ...refused, what: 'too many files' });
+});
+
+/** A directory in a directory in a directory ... in the inbox: built from the innermost one. */
+function nest(levels: number, name: string): void {
+  const [made, outer] = [join(outside, 'made'), join(outside, 'outer')];
+  mkdirSync(made);
+  for (let level = 1; level < levels; level += 1) {
+    mkdirSync(outer);
+    writeFileSync(join(outer, 'file'), '');
+    renameSync(made, join(outer, name));
+    renameSync(outer, made);
+  }
+  renameSync(made, join(inbox, name));
+}
+
+async function mostDescriptors(work: () => Promise<unknown>): Promise<number> {
+  let most = 0;
+  const looking = setInterval(() => (most = Math.max(most, readdirSync('/proc/self/fd').length)), 1);
+  await work().finally(() => clearInterval(looking));
+  return most;
+}
+
+it('refuses and removes what is nested 5,000 deep with a few descriptors', async () => {
+  nest(5000, 'd');
+  const before = readdirSync('/proc/self/fd').length;
+  await using tree = await openHostileTree(inbox);
+  const most = await mostDescriptors(async () => {
+    await expect(tree.list(100_000)).rejects.toMatchObject({ ...refused, what: 'nested too deep' });
+    await tree.remove('d');
+  });
+  expect(most).toBeLessThan(before + 400);
+  await expect(tree.names()).resolves.toEqual(['inner']);
+});
+
+it('of very many names tells some, and removes them all', async () => {
+  mkdirSync(join(inbox, 'many'));
+  for (let n = 0; n < 12_000; n += 1) mkdirSync(join(inbox, 'many', `${n}`));
+  for (let n = 0; n < 100; n += 1) writeFileSync(join(inbox, 'many', `${n}`, 'file'), '');
+  await using tree = await openHostileTree(inbox);
+  {
+    await using many = await tree.directory('many');
+    await expect(many.names()).resolves.toHaveLength(10_000);
+  }
+  await tree.remove('many');
+  await expect(tree.names()).resolves.toEqual(['inner']);
+});
+
+it('removes names that are no text', async () => {
+  const name = Buffer.concat([Buffer.from(`${inbox}/drop/`), Buffer.from([0xff, 0xfe, 0x2d])]);
+  mkdirSync(join(inbox, 'drop'));
+  mkdirSync(name);
+  writeFileSync(Buffer.concat([name, Buffer.from('/'), Buffer.from([0xc3])]), '');
+  writeFileSync(Buffer.concat([Buffer.from(`${inbox}/`), Buffer.from([0xff])]), '');
+  await using tree = await openHostileTree(inbox);
+  for (const each of await tree.names()) await tree.remove(each);
+  await expect(tree.names()).resolves.toEqual([]);
 });

@@ -1,11 +1,23 @@
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { createPeer, type DropToPush, type Peer } from '../../src/drops/peer.ts';
 import { formatEpoch, type Epoch } from '../../src/rules/epoch.ts';
+import { enter, type Receiver } from '../../src/receiver/gate.ts';
 import { rivalName, type Gate } from '../../src/rules/gate.ts';
 import { exec, startChild } from '../../src/system/exec.ts';
 import { createRsyncPush } from '../../src/system/rsync.ts';
@@ -128,6 +140,29 @@ describe('a push', () => {
       message: expect.stringContaining('was just edited') as string,
     });
     writeFileSync(pair.b.paths.fact, fact);
+  });
+
+  it('while the fact is not for the gate to read is refused with that sentence, and is no bug', async () => {
+    const { gate, fact } = pair.b.paths;
+    const directory = mkdtempSync(join(tmpdir(), 'gate-test-'));
+    const paths = { gate: join(directory, 'gate'), fact: join(directory, 'fact') };
+    copyFileSync(gate, paths.gate);
+    copyFileSync(fact, paths.fact);
+    for (const [path, mode] of [
+      [directory, 0o755],
+      [paths.gate, 0o644],
+      [paths.fact, 0o000],
+    ] as const)
+      chmodSync(path, mode);
+    const receiver = { peer: pair.a.certname, paths: { ...pair.b.paths, ...paths } } as unknown as Receiver;
+    const uid = process.geteuid?.() ?? 0;
+    if (uid === 0) process.seteuid?.(65534); // root may read everything
+    const entered = enter(receiver, own).finally(() => process.seteuid?.(uid));
+    await expect(entered).rejects.toMatchObject({
+      class: 'refused',
+      message: expect.stringContaining('cannot be read at this moment') as string,
+    });
+    rmSync(directory, { recursive: true });
   });
 
   const authorizedKeys = () =>

@@ -1,7 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createSpare } from '../../src/drops/spare.ts';
 import type { VerifiedDrop } from '../../src/drops/intake.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import { startPair, type TestPair } from '../helpers/pair.ts';
 import { epochId, payload, pipe, plantDrop, replace, type Plant } from '../helpers/planted-drops.ts';
 
@@ -73,6 +75,23 @@ it.each([50, 51])('nothing of a settled drop that is put there again is copied (
     [51, 'applied'],
   ]);
   expect(lastFailure() ?? '').not.toContain('not a regular file');
+});
+
+it('what a killed gate left is removed after a minute, and nothing sooner', async () => {
+  for (const name of ['.confirm.4711', 'left']) writeFileSync(join(ready(), name), 'half');
+  mkdirSync(join(ready(), 'deep/er'), { recursive: true });
+  await next();
+  expect(readdirSync(ready())).toHaveLength(3);
+  const clock = { ...systemClock, now: () => new Date(Date.now() + 61_000) };
+  const later = createSpare({
+    ...{ paths: pair.b.paths, clock, log: pair.b.log, signer: pair.b.signer, own: pair.b.pairing },
+    source: () => Promise.resolve(pair.a.pairing),
+    published: { mode: 0o640 },
+    archives: () => 0,
+  });
+  plant();
+  expect((await later.intake.next(stream))?.manifest.sequence).toBe(50);
+  expect(readdirSync(ready())).toEqual([]);
 });
 
 it('a drop that was made anew under its number takes the place of the one that waits', async () => {

@@ -13,7 +13,7 @@ import { restoreRefusals } from '../../rules/restore-refusals.ts';
 import { leavingOf, type Outcome, type PassContext } from '../job.ts';
 import type { RecordStore, Staged } from './record.ts';
 import { liveDigests } from './stage.ts';
-import type { RestoreDbsOptions, RestoredDatabase } from './tools.ts';
+import type { RestoreDbsOptions, RestoredDatabase, SwitchParts } from './tools.ts';
 
 /** What came of a switch: live, back to the old one, or not tried. */
 export type Switched =
@@ -91,7 +91,10 @@ async function mayBeReplaced(
   return (await requireDatabase(session, database)).oid;
 }
 
-const switchTools = (tools: RestoreDbsOptions, context: PassContext): SwitchTools => ({
+/** What of a pass a switch needs. */
+export type SwitchContext = Pick<PassContext, 'signal' | 'leaving' | 'log' | 'clock' | 'fence'>;
+
+const switchTools = (tools: SwitchParts, context: SwitchContext): SwitchTools => ({
   leaving: leavingOf(context),
   admin: tools.admin,
   services: tools.services,
@@ -106,17 +109,18 @@ const switchTools = (tools: RestoreDbsOptions, context: PassContext): SwitchTool
 
 /** Ends what a crash interrupted; a content that lost is remembered before anything else may try it again. */
 export async function recoverOne(
-  tools: RestoreDbsOptions,
+  tools: SwitchParts,
   database: string,
   store: RecordStore,
-  context: PassContext,
-): Promise<void> {
+  context: SwitchContext,
+): Promise<boolean> {
   const journal = tools.journalOf(database);
-  if ((await journal.open()) === undefined) return;
+  if ((await journal.open()) === undefined) return false;
   const recovery = await tools.withServicesLock(() => recoverSwitch(switchTools(tools, context), journal));
-  if (recovery.kind === 'nothing') return;
+  if (recovery.kind === 'nothing') return false;
   context.log.warning(`An interrupted switch of database ${database} was ended: ${recovery.kind}`);
   if (recovery.kind === 'went back') await quarantine(store, recovery.why);
+  return true;
 }
 
 /** Refuses the staged content from now on. It stays remembered as staged until its receipt is written. */

@@ -19,15 +19,10 @@ export interface RestoredDatabase {
   readonly switch: 'schedule' | 'promotion';
 }
 
-export interface RestoreDbsOptions {
+/** What a switch, or its end, needs: no role, no drop, no way between the masters. */
+export interface SwitchParts {
   /** Superuser of PostgreSQL. */
   readonly admin: Postgres;
-  /** Unprivileged role of ours. */
-  readonly restorer: Postgres;
-  readonly host: Host;
-  readonly intake: Omit<Intake, 'reopen'>;
-  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'close'>;
-  readonly databases: readonly RestoredDatabase[];
   /** One journal a database, so that one that is stuck does not stop the others. */
   readonly journalOf: (database: string) => Journal;
   readonly stateDirectory: string;
@@ -37,9 +32,18 @@ export interface RestoreDbsOptions {
   readonly agentRuns: AgentRuns;
   readonly health: Health;
   readonly keyFiles: KeyFiles;
+  readonly limits?: SwitchTools['limits'];
+}
+
+export interface RestoreDbsOptions extends SwitchParts {
+  /** Unprivileged role of ours. */
+  readonly restorer: Postgres;
+  readonly host: Host;
+  readonly intake: Omit<Intake, 'reopen'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'close'>;
+  readonly databases: readonly RestoredDatabase[];
   /** True once an admin said that what is live here may be replaced. */
   readonly adopted: () => Promise<boolean>;
-  readonly limits?: SwitchTools['limits'];
   readonly parallel?: number;
   readonly timeoutMs?: number;
   readonly cron?: string;
