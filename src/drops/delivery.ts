@@ -86,7 +86,6 @@ export interface DeliveryParts {
   readonly signer: Signer;
   readonly clock: Clock;
   readonly origin: Omit<Origin, 'target'>;
-  readonly pushTimeoutMs: number;
 }
 
 const confirmEveryMs = 60_000;
@@ -151,7 +150,7 @@ async function push(
   const { sequence, capturedAt } = drop.manifest;
   await context.fence();
   at('sending');
-  const pushOptions = { bulk: goods.bulk ?? false, timeoutMs: parts.pushTimeoutMs, signal: context.signal };
+  const pushOptions = { bulk: goods.bulk ?? false, signal: context.signal };
   const answer = await parts.peer.push({ ...drop.manifest, directory: drop.directory }, pushOptions);
   // What root signed, the gate chose: it may be the word on another drop.
   const receipt = answer !== undefined && isAbout(answer, drop.manifest) ? answer : undefined;

@@ -51,7 +51,6 @@ export function createSender(parts: SenderParts): Sender {
     signer,
     clock,
     origin: parts.origin,
-    pushTimeoutMs: Infinity, // a push has the deadline of its pass
   });
   return { delivery: askingAgainAfterErrors(delivery, greeter), peer, greet: greeter.greet, close: peer.close };
 

@@ -120,7 +120,7 @@ function intakeParts(
   gate: GateFile,
   epochs: EpochBook,
 ): Omit<IntakeParts, 'confirmed'> {
-  const { paths, own, source, log, archives } = parts;
+  const { paths, own, source, log, archives, clock } = parts;
   return {
     directories: { inbox: paths.inbox, taken: paths.taken, archive: paths.archive },
     certname: own.certname,

@@ -52,7 +52,7 @@ export async function startLyingGate(): Promise<LyingGate> {
   };
   const greeting = { gate: {}, hello: { at: '', accepted: {} }, pairing: { certname: 'masterb.test' } };
   const delivery = createDelivery({
-    ...{ epoch, peer, signer, state, clock: systemClock, pushTimeoutMs: 1000 },
+    ...{ epoch, peer, signer, state, clock: systemClock },
     greet: () => Promise.resolve(greeting as unknown as Greeting),
     outbox: createOutbox(join(home, 'outbox'), signer),
     origin: { source: 'mastera.test', platform: 'puppet', build: 'test' },
