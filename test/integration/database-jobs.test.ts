@@ -108,6 +108,24 @@ test('a change by use alone is not shipped, until a day has passed, and then sto
   expect(way.verdicts.at(-1)).toMatchObject({ state: 'staged' });
 });
 
+test('what was staged does not go live any more when the active has gone back to what is live here', async () => {
+  const [dumping, restoring] = [dump(), restore()];
+  const pass = async (cause: string): Promise<unknown> => [
+    await dumping.run(passContext('cron')),
+    await restoring.run(passContext(cause)),
+  ];
+  await pass('cron');
+  const before = await digestsOfDatabase(active, 'pe-rbac');
+  await active.sql('pe-rbac', `UPDATE roles SET display_name = display_name || '!'`);
+  await pass('drop');
+  await active.sql('pe-rbac', `UPDATE roles SET display_name = left(display_name, -1)`);
+  await pass('drop');
+  expect(way.verdicts.map(({ state }) => state).slice(-2)).toEqual(['staged', 'unchanged']);
+  await pass('cron');
+  expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(before);
+  expect(way.verdicts.at(-1)).toMatchObject({ state: 'unchanged' });
+});
+
 test('the first restore over other data waits for adopt', async () => {
   await dump().run(passContext('start'));
   const before = await digestsOfDatabase(passive, 'pe-rbac');

@@ -33,10 +33,7 @@ export async function stageDrop(
   try {
     const detail = parseDetail(manifest.detail);
     const live = await liveDigests(tools, database, detail.volatile, context.signal);
-    if (live.wholeDigest === detail.wholeDigest) {
-      await tools.intake.settle(drop, { state: 'unchanged', why: 'live is the same' });
-      return { kind: 'unchanged', why: 'live is the same' };
-    }
+    if (live.wholeDigest === detail.wholeDigest) return await settleUnchanged(tools, store, drop);
     const name = stagingName(database, manifest);
     const staging = { database, name, directory, build: manifest.build, detail };
     const oid = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
@@ -52,6 +49,19 @@ export async function stageDrop(
     await tools.intake.settle(drop, { state: 'failed', why: failure.message });
     throw failure;
   }
+}
+
+// The record first: an older drop that is staged must not go live any more.
+async function settleUnchanged(
+  { intake }: RestoreDbsOptions,
+  store: RecordStore,
+  drop: VerifiedDrop,
+): Promise<Outcome> {
+  const { staged: _overtaken, ...rest } = await store.read();
+  await store.write(rest);
+  const why = 'live is the same';
+  await intake.settle(drop, { state: 'unchanged', why });
+  return { kind: 'unchanged', why };
 }
 
 export const databaseOf = (stream: string): string => stream.slice(stream.indexOf('.') + 1);
