@@ -7,7 +7,7 @@ import { pinHostKey } from './drops/known-hosts.ts';
 import { sweepOutbox } from './drops/outbox.ts';
 import { createSender, type Sender } from './drops/sender.ts';
 export { previewNcDump } from './jobs/index.ts';
-import { activeJobs, passiveJobs, type JobHost, type JobSettings } from './jobs/index.ts';
+import { activeJobs, endSwitches, passiveJobs, type JobHost, type JobSettings } from './jobs/index.ts';
 import { createAgentRuns, noAgentRuns } from './puppet/agent-runs.ts';
 import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
@@ -15,6 +15,7 @@ import type { Pairing } from './rules/pairing.ts';
 import { defaultVolatile } from './rules/volatile.ts';
 import type { JudgedFact } from './system/fact.ts';
 import type { ServiceManager } from './system/service-manager.ts';
+import { listDirectory } from './system/files.ts';
 import { createState } from './system/state.ts';
 import {
   classifierOf,
@@ -128,6 +129,14 @@ async function spareHost(master: Master, host: JobHost) {
     isServerStopped: async () => !(await isRunning(services, ['pe-puppetserver', 'puppetserver'])),
     adopted: async () => config.databases.length === 0 || (await state.read('adopted')) !== undefined,
   };
+}
+
+/** Ends what a killed agent left half switched, whatever the role is by now: services run again, databases are open. */
+export async function endInterruptedWork(master: Master, signal: AbortSignal): Promise<void> {
+  const journals = await listDirectory(master.paths.journal);
+  if (!journals.some((name) => name.startsWith('restore-dbs.'))) return;
+  const host = await spareHost(master, await jobHost(master, () => undefined));
+  await endSwitches(host, { signal, log: master.log.forJob('restore-dbs'), clock: master.clock });
 }
 
 async function isRunning(services: ServiceManager, units: readonly string[]): Promise<boolean> {

@@ -16,8 +16,6 @@ export interface AgentParts {
   readonly fact: Pick<FactOptions, 'path' | 'keep'>;
   readonly session: SessionParts;
   readonly transitions: Omit<TransitionParts, 'leave' | 'applyPending'>;
-  /** Ends operations that a crash interrupted and that no role may leave half done. */
-  readonly recover?: (signal: AbortSignal) => Promise<void>;
   /** The jobs of a role, made for one epoch. */
   readonly workOf: (role: 'active' | 'passive', epoch: Epoch, fact: JudgedFact) => Promise<RoleWork>;
 }

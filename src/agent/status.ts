@@ -61,6 +61,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     agentRuns: view !== undefined,
     components: active && gate?.peer === undefined ? [] : components,
     failing: failingJobs(view),
+    trouble: view?.trouble,
     spareTakesNothing: active && greeting !== undefined ? whyNotTaken(greeting.gate) : undefined,
     openHolds: holds.length,
     hasSpare: gate?.peer !== undefined || components.some(({ delivered }) => delivered !== undefined),

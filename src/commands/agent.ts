@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../system/files.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
 import { openHost, openMaster, peerOf, type Master } from '../app.ts';
-import { settingsOf, senderTo, streamsOf, workOf } from '../role-work.ts';
+import { settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import { createState } from '../system/state.ts';
@@ -42,16 +42,30 @@ export async function runAgent(
   });
   const served = await serveAgent(master, agent);
   log.success(`The agent of ${master.certname} runs`);
-  const publishing = publishStatus(master, agent, signal);
+  const beside = [publishStatus(master, agent, signal), endInterrupted(master, signal)];
   try {
     await agent.run(signal);
   } finally {
-    await publishing;
+    await Promise.all(beside);
     await served.close();
     log.success(`The agent of ${master.certname} ends`);
     await master.log.close();
   }
   return 0;
+}
+
+const endAgainMs = 15_000;
+
+/** In any role, also in none: services that a killed agent left stopped must run. */
+async function endInterrupted(master: Master, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      return await endInterruptedWork(master, signal);
+    } catch (error) {
+      if (!signal.aborted) master.log.failed('restore-dbs', toFailure(error));
+    }
+    await master.clock.sleep(endAgainMs, signal).catch(() => undefined);
+  }
 }
 
 const publishMs = 10_000;

@@ -21,6 +21,8 @@ export interface Situation {
   readonly components: readonly ComponentStatus[];
   /** Jobs that do not do their work now: given up until an admin acts, or tried again and again. */
   readonly failing: readonly { readonly job: string; readonly latched: boolean; readonly why: string }[];
+  /** Why the role that the fact names could not be entered. */
+  readonly trouble: string | undefined;
   readonly openHolds: number;
   readonly hasSpare: boolean;
   /** Why the spare lets nothing in, by its last greeting. */
@@ -41,6 +43,7 @@ export function judgeStatus(now: Situation): StatusVerdict {
   if (now.role === 'not started')
     return { code: 2, text: 'CRITICAL: the agent has not run here yet. Type: systemctl enable --now pe-failover' };
   if (!now.agentRuns) return { code: 2, text: 'CRITICAL: the agent does not run. Type: systemctl start pe-failover' };
+  if (now.trouble !== undefined) return { code: 2, text: `CRITICAL: ${now.trouble}` };
   const latched = now.failing.find((one) => one.latched);
   if (latched !== undefined) return { code: 2, text: `CRITICAL: ${latched.job}: ${latched.why}` };
   if (now.spareTakesNothing !== undefined)

@@ -157,6 +157,19 @@ describe('the fact', () => {
   });
 });
 
+describe('a role that cannot be entered', () => {
+  it('closes the gate, is told once, and is critical', async () => {
+    const { b } = pair;
+    b.start();
+    await b.says(/The agent of masterb.test runs/);
+    b.setFacts({ pe_failover_key: 'ssh-ed25519 AAAA bare' });
+    const failure = await b.says(/\[FAILURE\].*could not be entered/);
+    expect(failure).toContain('On the active, type');
+    const { verdict } = report(b) as { verdict: { code: number; text?: string } };
+    expect(verdict).toMatchObject({ code: 2, text: expect.stringContaining('could not be entered') as string });
+  });
+});
+
 describe('a promotion', () => {
   it('of a spare that never got anything is held until it is permitted', async () => {
     const { b } = pair;

@@ -15,6 +15,7 @@ const situation = (extra: Partial<Situation> = {}): Situation => ({
   agentRuns: true,
   components: [component()],
   failing: [],
+  trouble: undefined,
   openHolds: 0,
   hasSpare: true,
   spareTakesNothing: undefined,
@@ -52,6 +53,7 @@ describe('the verdict of status', () => {
       1,
       'db-dump fails, and is tried again: connection refused',
     ],
+    ['the role cannot be entered', { trouble: 'the role passive could not be entered: x' }, 2, 'could not be entered'],
     ['the agent never ran', { role: 'not started', agentRuns: false }, 2, 'systemctl enable --now pe-failover'],
     ['changes are held', { openHolds: 2 }, 1, '2 holds wait for a decision. Type: pe-failover holds'],
     [
