@@ -39,11 +39,13 @@ export interface StatusVerdict {
 export function judgeStatus(now: Situation): StatusVerdict {
   if (now.role === 'not installed')
     return { code: 3, text: 'UNKNOWN: this master is not installed. Type: pe-failover install' };
+  if (now.trouble !== undefined) return { code: 2, text: `CRITICAL: ${now.trouble}` };
   if (now.role === 'suspended') return { code: 2, text: `CRITICAL: all jobs are suspended: ${now.roleWhy}` };
+  if (now.role === 'not started' && now.agentRuns)
+    return { code: 1, text: 'WARNING: the agent is entering its first role' };
   if (now.role === 'not started')
     return { code: 2, text: 'CRITICAL: the agent has not run here yet. Type: systemctl enable --now pe-failover' };
   if (!now.agentRuns) return { code: 2, text: 'CRITICAL: the agent does not run. Type: systemctl start pe-failover' };
-  if (now.trouble !== undefined) return { code: 2, text: `CRITICAL: ${now.trouble}` };
   const latched = now.failing.find((one) => one.latched);
   if (latched !== undefined) return { code: 2, text: `CRITICAL: ${latched.job}: ${latched.why}` };
   if (now.spareTakesNothing !== undefined)
