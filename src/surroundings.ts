@@ -6,6 +6,7 @@ import { resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
+import { unmatchedPatterns } from './puppet/volatile-patterns.ts';
 import { readCertificates } from './system/certificates.ts';
 import { createHttpClient, type HttpClient } from './system/http-client.ts';
 import { createPostgres, type Postgres } from './system/postgres.ts';
@@ -119,15 +120,17 @@ export async function caState(master: Master): Promise<CaState> {
 /** Logs in as each role that this master needs. Throws what keeps it out, with the line for pg_hba.conf. */
 export async function tryDatabase(
   master: Master,
-  name: string,
+  { name, volatile }: { readonly name: string; readonly volatile: readonly string[] },
   asSpare: boolean,
   signal: AbortSignal,
 ): Promise<string> {
   const { config } = master;
   const roles = [config.postgres.run_as ?? userInfo().username, ...(asSpare ? [restorerRole] : [])];
+  const absent = new Set<string>();
   for (const role of roles) {
     await using session = await postgresAs(master, role).connect(name, { signal });
-    await session.query('SELECT 1');
+    for (const pattern of await unmatchedPatterns(session, volatile)) absent.add(pattern);
   }
-  return `reachable as ${roles.join(' and ')}`;
+  const reachable = `reachable as ${roles.join(' and ')}`;
+  return absent.size === 0 ? reachable : `${reachable}; not there, and ignored as volatile: ${[...absent].join(', ')}`;
 }

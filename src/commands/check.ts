@@ -56,10 +56,10 @@ async function checksOf(host: Host, master: Master): Promise<Check[]> {
       name: 'classifier',
       run: async (signal) => `${(await classifierOf(master).groups(signal)).length} groups`,
     });
-  for (const { name } of config.databases) {
+  for (const database of settingsOf(master).databases) {
     checks.push({
-      name: `database ${name}`,
-      run: async (signal) => await tryDatabase(master, name, role.role === 'passive', signal),
+      name: `database ${database.name}`,
+      run: async (signal) => await tryDatabase(master, database, role.role === 'passive', signal),
     });
   }
   return checks;
