@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { CaAction, CaPlan } from '../rules/ca-plan.ts';
+import type { IssuerDecision } from '../rules/crl.ts';
 import { appendix, missingLines } from '../rules/inventory.ts';
 import type { ManifestFile } from '../rules/manifest.ts';
 import { formatSerial, parseSerial } from '../rules/serial.ts';
@@ -22,7 +23,7 @@ import { inParallel } from '../system/in-parallel.ts';
 import type { Step } from '../system/journal.ts';
 import { liveOwnership, ownershipOf } from './ca-ownership.ts';
 import { infraStep } from './ca-infra.ts';
-import { keyOfCa, type LiveCa } from './ca-live.ts';
+import { keyOfCa, liveLists, type LiveCa } from './ca-live.ts';
 
 export interface CaApply {
   readonly live: LiveCa;
@@ -35,6 +36,8 @@ export interface CaApply {
   /** A directory that gets a copy of everything that is replaced or removed. */
   readonly archive: string;
   readonly crls: CrlSources;
+  /** Which list of each issuer goes live, given those that are live. */
+  readonly decideCrls: (live: readonly Crl[]) => readonly IssuerDecision[];
   readonly authorities: readonly Certificate[];
   readonly exec: Exec;
   readonly signal: AbortSignal;
@@ -77,8 +80,8 @@ export function applySteps(apply: CaApply): Step[] {
     eachStep(
       'crl',
       of('crl'),
-      (action) => crlIsLive(apply, action),
-      (action) => placeCrl(apply, action),
+      () => crlIsLive(apply),
+      () => placeCrl(apply),
     ),
     infraStep(apply, of('infra')),
     removeStep(apply, of('remove')),
@@ -186,21 +189,34 @@ async function ensureSigned(apply: CaApply): Promise<void> {
   if (present === undefined) await ensureDirectory(apply.live.path('signed'), parent ?? { mode: 0o750 });
 }
 
-async function crlIsLive(apply: CaApply, { issuers }: Action<'crl'>): Promise<boolean> {
-  const live = await apply.live.crls().catch(() => []);
-  return issuers.every(({ issuer, use, number }) => {
-    const mine = live.find((crl) => crl.issuer === issuer);
-    if (use === 'incoming') return mine?.pem === apply.crls.incoming.find((crl) => crl.issuer === issuer)?.pem;
-    return use === 'live' || mine?.number === number;
+async function crlIsLive(apply: CaApply): Promise<boolean> {
+  const live = await liveLists(apply.live);
+  const pemOf = (crls: readonly Crl[], of: string) => crls.find(({ issuer }) => issuer === of)?.pem;
+  return apply.decideCrls(live).every(({ issuer, use }) => {
+    if (use === 'incoming') return pemOf(live, issuer) === pemOf(apply.crls.incoming, issuer);
+    return use === 'live';
   });
 }
 
-/** The bundle, each issuer's list as decided. Bytes of the active go live unchanged where nothing must be merged. */
-async function placeCrl(apply: CaApply, { issuers }: Action<'crl'>): Promise<void> {
+// puppetserver may have revoked since the decision, and while a list was signed: what is written was decided on what
+// is live then.
+async function placeCrl(apply: CaApply): Promise<void> {
   const path = apply.live.path('ca_crl.pem');
-  const live = await apply.live.crls().catch(() => []);
+  for (;;) {
+    const live = await liveLists(apply.live);
+    const bundle = await bundleOf(apply, live);
+    const ownership = await ownershipOf(apply, 'ca_crl.pem');
+    if (textOf(await liveLists(apply.live)) !== textOf(live)) continue;
+    return writeFileAtomic(path, bundle, ownership);
+  }
+}
+
+const textOf = (crls: readonly Crl[]): string => crls.map(({ pem }) => pem).join();
+
+/** Each issuer's list as decided. Bytes of the active go live unchanged where nothing must be merged. */
+async function bundleOf(apply: CaApply, live: readonly Crl[]): Promise<string> {
   const parts: string[] = [];
-  for (const { issuer, use, number } of issuers) {
+  for (const { issuer, use, number } of apply.decideCrls(live)) {
     const of = (crls: readonly Crl[]): Crl | undefined => crls.find((crl) => crl.issuer === issuer);
     const { incoming, accepted } = apply.crls;
     const union = [of(accepted), of(live), of(incoming)];
@@ -208,7 +224,7 @@ async function placeCrl(apply: CaApply, { issuers }: Action<'crl'>): Promise<voi
     const pem = use === 'union' ? await reissue(apply, issuer, number, union) : (chosen ?? of(accepted))?.pem;
     if (pem !== undefined) parts.push(`${pem.trim()}\n`);
   }
-  await writeFileAtomic(path, parts.join(''), await ownershipOf(apply, 'ca_crl.pem'));
+  return parts.join('');
 }
 
 async function reissue(

@@ -11,7 +11,7 @@ import type { ContentStore } from '../system/content-store.ts';
 import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import { inParallel } from '../system/in-parallel.ts';
 import type { CrlSources } from './ca-apply.ts';
-import { contentProblem, type LiveCa } from './ca-live.ts';
+import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
 
 /** What should become live: a drop, a healing, or something that was held and is released. */
 export interface CaWish {
@@ -41,6 +41,8 @@ export interface CaFacts {
   readonly bad: ReadonlyMap<string, string>;
   readonly crls: CrlSources;
   readonly decisions: readonly IssuerDecision[];
+  /** The same decision for the live lists of another moment. */
+  readonly decideCrls: (live: readonly Crl[]) => readonly IssuerDecision[];
   readonly holds: readonly CaHold[];
   readonly serial: bigint | undefined;
   readonly inventory: readonly string[];
@@ -55,7 +57,8 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
   const bad = await badContent(wish, hashes, authorities, live.readCrls);
   const crls = await readLists(wish, sides, bad, authorities);
   const inventory = missingLines(await textOfInventory(wish, live), wish.inventoryLines);
-  const decisions = crls.incoming.length === 0 ? [] : await decide(crls, authorities, sides);
+  const decide = await crlDecider(crls, authorities, sides);
+  const decisions = decide(await liveLists(live));
   const holds = brakeCa({
     changedCa: await changedCa(wish, hashes, live),
     crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
@@ -64,7 +67,7 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
     vanishing: wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path)),
   });
   const serial = await nextSerial(wish, sides, inventory);
-  return { authorities, hashes, bad, crls, decisions, holds, serial, inventory };
+  return { authorities, hashes, bad, crls, decisions, decideCrls: decide, holds, serial, inventory };
 }
 
 /** The plan, with what is held left out. */
@@ -123,22 +126,23 @@ function readBelieved(pem: Buffer, read: CrlReader, authorities: readonly Certif
   }
 }
 
-async function decide(
+async function crlDecider(
   crls: CrlSources,
   authorities: readonly Certificate[],
   { live, now }: CaSides,
-): Promise<IssuerDecision[]> {
+): Promise<(live: readonly Crl[]) => IssuerDecision[]> {
+  if (crls.incoming.length === 0) return () => [];
   const signable = new Set<string>();
   for (const authority of authorities) if (await live.hasKeyOf(authority)) signable.add(authority.subject);
   const expired = expiredSerials(await live.text('inventory.txt'), now);
-  const lists = await live.crls().catch(() => []); // an unreadable live list is replaced
-  return decideCrls({
-    accepted: crls.accepted,
-    incoming: crls.incoming,
-    live: lists,
-    expired: (serial) => crls.forgiven.has(serial) || expired(serial),
-    canSign: (issuer) => signable.has(issuer),
-  });
+  return (lists) =>
+    decideCrls({
+      accepted: crls.accepted,
+      incoming: crls.incoming,
+      live: lists,
+      expired: (serial) => crls.forgiven.has(serial) || expired(serial),
+      canSign: (issuer) => signable.has(issuer),
+    });
 }
 
 async function changedCa(wish: CaWish, hashes: ReadonlyMap<string, string>, live: LiveCa) {

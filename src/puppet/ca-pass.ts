@@ -106,6 +106,7 @@ async function liveSteps(
     accounts: await readAccounts(),
     archive: join(tools.archive, `${dropName(drop)}${accept === undefined ? '-healed' : ''}`),
     crls: facts.crls,
+    decideCrls: facts.decideCrls,
     authorities: facts.authorities,
     exec: tools.exec,
     signal,

@@ -45,6 +45,8 @@ export interface CaPair extends AsyncDisposable {
   restartActive(): void;
   /** What the fence of the next passes throws. */
   fence: Error | undefined;
+  /** What happens on the spare when a step of an apply begins. */
+  duringApply: ((step: string) => Promise<void>) | undefined;
   spareRevoked(): Promise<bigint[]>;
   spareSerial(): Promise<bigint>;
 }
@@ -114,7 +116,14 @@ export async function createCaPair(): Promise<CaPair> {
     },
     isReleased: (id) => Promise.resolve(released.has(id)),
   };
-  const { tools, set: spareSet } = await openSpare(root, way.intake, holdsOf);
+  const watched = (journal: Journal): Journal => ({
+    ...journal,
+    record: async (line) => {
+      await journal.record(line);
+      await pair.duringApply?.(line.step);
+    },
+  });
+  const { tools, set: spareSet } = await openSpare(root, way.intake, holdsOf, watched);
   const passive = createUpdatePassiveCa(tools);
   const activeSet = openAcceptedSet(join(root, 'active.db'));
   const pair = {} as CaPair;
@@ -135,6 +144,7 @@ export async function createCaPair(): Promise<CaPair> {
   let sending = sender();
   return Object.assign(pair, {
     fence: undefined,
+    duringApply: undefined,
     answers: true,
     restartActive: () => {
       sending = sender();

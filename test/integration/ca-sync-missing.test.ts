@@ -99,6 +99,20 @@ describe('when something is missing', () => {
   });
 });
 
+test.each(['archive', 'certificates', 'crl'])(
+  'what the spare revokes while a drop is at its step %s stays',
+  async (at) => {
+    const [a, b] = await pair.active.signMany(['a.lab', 'b.lab']);
+    await pair.sync();
+    await pair.active.revoke('a.lab');
+    pair.duringApply = async (step) => {
+      if (step === at) await pair.spare.revoke('b.lab');
+    };
+    await pair.sync(['ca_crl.pem']);
+    expect(await pair.spareRevoked()).toEqual([a, b]);
+  },
+);
+
 test.each([
   ['the watch', ['infra_inventory.txt']],
   ['the whole compare', undefined],
