@@ -6,6 +6,7 @@ import { resolveDrop, type ResolvedDrop } from '../../puppet/ca-drop.ts';
 import type { HeldCa, HeldStore } from '../../puppet/ca-held.ts';
 import type { LiveCa } from '../../puppet/ca-live.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
+import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
 import { dropName } from '../../rules/manifest.ts';
 import type { AcceptedSet } from '../../system/accepted-set.ts';
 import type { ContentStore } from '../../system/content-store.ts';
@@ -20,7 +21,7 @@ export interface UpdatePassiveCaTools {
   readonly set: AcceptedSet;
   readonly content: ContentStore;
   readonly held: HeldStore;
-  readonly holds: Pick<Holds, 'raise' | 'isReleased'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'close' | 'closeOthers'>;
   readonly intake: Omit<Intake, 'reopen'>;
   readonly journal: Journal;
   readonly exec: Exec;
@@ -92,6 +93,7 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
   );
   tellWarnings(applied, context);
   await pruneArchive(tools.archive, keptArchives);
+  await closeWhatStandsNoMore(tools, stream, context.clock.now());
   const verdict = await verdictOf(tools, applied, dropName(manifest));
   await tools.intake.settle(drop, verdict);
   return tell(verdict, applied, context);
@@ -161,6 +163,7 @@ async function applyReleased(tools: UpdatePassiveCaTools, context: PassContext):
     const wish = releasedWish(held, tools);
     const drop = referenceOf(tools.set);
     await applyWish(tools, { wish, drop, accept: undefined, brakes: false, job: name }, context);
+    await tools.holds.close(held.id); // before it is forgotten: the release is no permit for the next time
     await tools.held.write((await tools.held.read()).filter(({ id }) => id !== held.id));
     context.log.success(`Released: ${held.rule}`);
   }
@@ -189,6 +192,7 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const wish = { ...drift.wish, accepted: (path: string) => set.get(path)?.sha256 };
   const applied = await applyWish(tools, { wish, drop, accept: undefined, brakes: true, job: name }, context);
   if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(drift.differs)}`);
+  await closeWhatStandsNoMore(tools, stream, context.clock.now());
   const verdict = driftVerdict(drift, applied);
   const told = JSON.stringify([drop.sequence, verdict.live, verdict.madeHere]);
   if (told !== memory.reported) await intake.report(drop, verdict);
