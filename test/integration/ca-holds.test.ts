@@ -1,6 +1,9 @@
-import { copyFile, cp, readdir, rm } from 'node:fs/promises';
+import { copyFile, cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { exec } from '../../src/system/exec.ts';
+import { whyCaIsForeign, type Receipt } from '../../src/rules/receipt.ts';
+import { createTestCa } from '../stand-in/ca.ts';
 import { createCaPair, type CaPair } from '../helpers/ca-pair.ts';
 
 let pair: CaPair;
@@ -72,3 +75,55 @@ test.each(['open', 'discarded'] as const)(
     expect(await kept()).toEqual([]);
   },
 );
+
+async function treeOf(directory: string): Promise<Record<string, string>> {
+  const names = (await readdir(directory, { recursive: true })).filter((name) => /[.]|serial/.test(name)).sort();
+  const read = async (name: string): Promise<[string, string]> => [
+    name,
+    await readFile(join(directory, name), 'latin1'),
+  ];
+  return Object.fromEntries(await Promise.all(names.map(read)));
+}
+
+test("nothing of the active's goes into a CA of another key, such as the installer's, and no release lets it", async () => {
+  await rm(spare(), { recursive: true });
+  await createTestCa(spare(), { name: 'lab' });
+  const before = await treeOf(spare());
+  await pair.active.signMany(['a.lab', 'b.lab']);
+  const outcome = await pair.sync();
+  expect(outcome).toMatchObject({ kind: 'waiting', why: expect.stringContaining('pe-failover adopt FINGERPRINT') as string });
+  await pair.active.sign('c.lab');
+  await pair.sync(['signed/c.lab.pem', 'serial', 'inventory.txt']);
+  await pair.compare();
+  expect([await treeOf(spare()), await kept()]).toEqual([before, []]);
+  expect(whyCaIsForeign(pair.verdicts as unknown as Receipt[])).toMatch(/adopt FINGERPRINT/);
+});
+
+test('a CA that somebody replaced here after it was accepted is left alone, and said on both sides', async () => {
+  await pair.active.sign('a.lab');
+  await pair.sync();
+  await rm(spare(), { recursive: true });
+  await createTestCa(spare(), { name: 'lab' });
+  const before = await treeOf(spare());
+  expect((await pair.compare()).kind).toBe('held');
+  expect(pair.verdicts.at(-1)).toMatchObject({ state: 'held', why: expect.stringContaining('another key') as string });
+  await pair.active.sign('b.lab');
+  expect((await pair.sync()).kind).toBe('waiting');
+  expect(await treeOf(spare())).toEqual(before);
+});
+
+test('a CA certificate that was renewed with its key waits for a release', async () => {
+  await pair.active.sign('a.lab');
+  await pair.sync();
+  const renew = ['x509', '-in', active('ca_crt.pem'), '-signkey', active('ca_key.pem'), '-days', '900'];
+  await exec({ file: 'openssl', args: [...renew, '-out', active('ca_crt.pem.new')], timeoutMs: 30_000 });
+  await copyFile(active('ca_crt.pem.new'), active('ca_crt.pem'));
+  await pair.active.sign('b.lab');
+  expect((await pair.sync()).kind).toBe('held');
+  expect(await kept()).toEqual(['ca-changed open']);
+  expect((await readdir(spare('signed'))).length).toBe(2);
+  await decide('released');
+  await pair.compare();
+  expect(await readFile(spare('ca_crt.pem'), 'utf8')).toBe(await readFile(active('ca_crt.pem'), 'utf8'));
+  expect(await kept()).toEqual([]);
+});

@@ -243,19 +243,6 @@ describe('what is held', () => {
     await pair.compare();
     expect((await readdir(spare('signed'))).sort()).toEqual(['n0.lab.pem', 'new.lab.pem']);
   });
-
-  test('another CA certificate is not taken over by itself', async () => {
-    await pair.sync();
-    const before = await bytes(spare('ca_crt.pem'));
-    const other = await createTestCa(join(pair.root, 'other'), { name: 'other' });
-    await copyFile(join(other.directory, 'ca_crt.pem'), active('ca_crt.pem'));
-    await pair.active.sign('a.lab');
-    expect((await pair.sync()).kind).toBe('held');
-    expect(await bytes(spare('ca_crt.pem'))).toBe(before);
-    expect(await readdir(spare('signed'))).toEqual(['a.lab.pem']);
-    await pair.compare();
-    expect(await bytes(spare('ca_crt.pem'))).toBe(before);
-  });
 });
 
 test('owner and mode are kept as found on the spare', async () => {

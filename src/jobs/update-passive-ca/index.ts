@@ -3,6 +3,7 @@ import type { Holds } from '../../drops/holds.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../drops/intake.ts';
 import { compareLive, type Drift } from '../../puppet/ca-drift.ts';
 import { resolveDrop, type ResolvedDrop } from '../../puppet/ca-drop.ts';
+import { foreignCa } from '../../puppet/ca-foreign.ts';
 import type { HeldCa, HeldStore } from '../../puppet/ca-held.ts';
 import type { LiveCa } from '../../puppet/ca-live.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
@@ -65,6 +66,8 @@ async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, drop, context);
   if (context.cause === 'drop' && interrupted === undefined) return { kind: 'unchanged', why: 'no drop is waiting' };
   if (tools.set.reference() === undefined) return { kind: 'waiting', why: 'nothing of the CA has arrived yet' };
+  const foreign = await foreignCa(tools);
+  if (foreign !== undefined) return holdAll(tools, memory, foreign);
   await applyReleased(tools, context);
   return heal(tools, memory, context);
 }
@@ -182,6 +185,13 @@ function releasedWish(held: HeldCa, { set, content }: UpdatePassiveCaTools) {
     certificates: { before: 0, after: 0 },
     forgiven: new Set(held.serials.map((serial) => BigInt(`0x${serial}`))),
   };
+}
+
+// Accepted was the CA that lay here then: since, somebody replaced it.
+async function holdAll({ set, intake }: UpdatePassiveCaTools, memory: Memory, why: string): Promise<Outcome> {
+  if (memory.reported !== why) await intake.report(referenceOf(set), { state: 'held', why });
+  memory.reported = why;
+  return { kind: 'held', why };
 }
 
 async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<Outcome> {
