@@ -43,6 +43,8 @@ export interface CaPair extends AsyncDisposable {
   tamper: ((drop: VerifiedDrop) => Promise<VerifiedDrop>) | undefined;
   /** False: receipts reach the active later only. */
   answers: boolean;
+  /** True: the spare's agent does not run, and what is pushed waits there. */
+  sleeps: boolean;
   /** Another life of the active's job: it remembers what is on disk. */
   restartActive(): void;
   /** What the fence of the next passes throws. */
@@ -132,7 +134,7 @@ export async function createCaPair(): Promise<CaPair> {
   way.onDrop = async (drop) => {
     queue.push(pair.tamper === undefined ? drop : await pair.tamper(drop));
     const fence = () => (pair.fence === undefined ? Promise.resolve() : Promise.reject(pair.fence));
-    await passive.run({ ...contextOf(log, 'drop'), fence });
+    if (!pair.sleeps) await passive.run({ ...contextOf(log, 'drop'), fence });
   };
   const sender = () =>
     createSyncCerts({
@@ -148,6 +150,7 @@ export async function createCaPair(): Promise<CaPair> {
     fence: undefined,
     duringApply: undefined,
     answers: true,
+    sleeps: false,
     restartActive: () => {
       sending = sender();
     },
@@ -211,11 +214,11 @@ function createWay(root: string, queue: VerifiedDrop[]): Way {
         const drop = await packDrop(root, goods, (sequence += 1));
         way.drops.push(drop.manifest);
         await way.onDrop(drop);
-        return { kind: 'pushed', sequence, receipt: way.answers ? newest : undefined };
+        return { kind: 'pushed', sequence, receipt: way.answers && newest?.sequence === sequence ? newest : undefined };
       },
     },
     intake: {
-      next: () => Promise.resolve(queue[0]),
+      next: () => Promise.resolve(queue.splice(0, queue.length, ...queue.slice(-1)).at(-1)),
       report: (_drop, verdict) => Promise.resolve(void way.verdicts.push(verdict)),
       settle: (drop, verdict) => {
         queue.shift();

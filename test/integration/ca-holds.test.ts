@@ -91,7 +91,10 @@ test("nothing of the active's goes into a CA of another key, such as the install
   const before = await treeOf(spare());
   await pair.active.signMany(['a.lab', 'b.lab']);
   const outcome = await pair.sync();
-  expect(outcome).toMatchObject({ kind: 'waiting', why: expect.stringContaining('pe-failover adopt FINGERPRINT') as string });
+  expect(outcome).toMatchObject({
+    kind: 'waiting',
+    why: expect.stringContaining('pe-failover adopt FINGERPRINT') as string,
+  });
   await pair.active.sign('c.lab');
   await pair.sync(['signed/c.lab.pem', 'serial', 'inventory.txt']);
   await pair.compare();

@@ -127,6 +127,19 @@ test.each([
   expect(pair.drops.length).toBe(drops);
 });
 
+test('an infrastructure list that is pushed while the agent of the spare does not run arrives with a later drop', async () => {
+  await writeFile(active('infra_inventory.txt'), 'active.lab\n');
+  await pair.sync();
+  pair.sleeps = true;
+  await writeFile(active('infra_inventory.txt'), 'active.lab\ncompiler.lab\n');
+  await pair.sync(['infra_inventory.txt']);
+  await pair.sync();
+  await pair.active.sign('a.lab');
+  pair.sleeps = false;
+  await pair.sync([signed('a.lab')]);
+  expect(await bytes(spare('infra_inventory.txt'))).toBe('active.lab\ncompiler.lab\n');
+});
+
 test('lists of infrastructure nodes are united, and do not count for the agreement', async () => {
   await pair.sync();
   await writeFile(spare('infra_inventory.txt'), 'spare.lab\nactive.lab\n');
