@@ -7,7 +7,6 @@ import type { ManifestFile } from '../rules/manifest.ts';
 import { formatSerial, parseSerial } from '../rules/serial.ts';
 import type { Accounts } from '../system/accounts.ts';
 import { readCertificates, type Certificate, type Crl } from '../system/certificates.ts';
-import { issueCrl } from '../system/crl-issuing.ts';
 import type { Exec } from '../system/exec.ts';
 import {
   copyFileAtomic,
@@ -23,7 +22,8 @@ import { inParallel } from '../system/in-parallel.ts';
 import type { Step } from '../system/journal.ts';
 import { liveOwnership, ownershipOf } from './ca-ownership.ts';
 import { infraStep } from './ca-infra.ts';
-import { keyOfCa, liveLists, type LiveCa } from './ca-live.ts';
+import { bundleOf, type CrlSources } from './ca-crl.ts';
+import { liveLists, type LiveCa } from './ca-live.ts';
 
 export interface CaApply {
   readonly live: LiveCa;
@@ -38,16 +38,11 @@ export interface CaApply {
   readonly crls: CrlSources;
   /** Which list of each issuer goes live, given those that are live. */
   readonly decideCrls: (live: readonly Crl[]) => readonly IssuerDecision[];
+  /** The same for infra_crl.pem, whose lists are only ever united. */
+  readonly decideInfra: (incoming: readonly Crl[], live: readonly Crl[]) => readonly IssuerDecision[];
   readonly authorities: readonly Certificate[];
   readonly exec: Exec;
   readonly signal: AbortSignal;
-}
-
-/** Read, verified lists of each side, and the serials that a released hold lets go. */
-export interface CrlSources {
-  readonly incoming: readonly Crl[];
-  readonly accepted: readonly Crl[];
-  readonly forgiven: ReadonlySet<bigint>;
 }
 
 const width = 16;
@@ -204,7 +199,7 @@ async function placeCrl(apply: CaApply): Promise<void> {
   const path = apply.live.path('ca_crl.pem');
   for (;;) {
     const live = await liveLists(apply.live);
-    const bundle = await bundleOf(apply, live);
+    const bundle = await bundleOf(apply, apply.crls, live, apply.decideCrls(live));
     const ownership = await ownershipOf(apply, 'ca_crl.pem');
     if (textOf(await liveLists(apply.live)) !== textOf(live)) continue;
     return writeFileAtomic(path, bundle, ownership);
@@ -212,37 +207,6 @@ async function placeCrl(apply: CaApply): Promise<void> {
 }
 
 const textOf = (crls: readonly Crl[]): string => crls.map(({ pem }) => pem).join();
-
-/** Each issuer's list as decided. Bytes of the active go live unchanged where nothing must be merged. */
-async function bundleOf(apply: CaApply, live: readonly Crl[]): Promise<string> {
-  const parts: string[] = [];
-  for (const { issuer, use, number } of apply.decideCrls(live)) {
-    const of = (crls: readonly Crl[]): Crl | undefined => crls.find((crl) => crl.issuer === issuer);
-    const { incoming, accepted } = apply.crls;
-    const union = [of(accepted), of(live), of(incoming)];
-    const chosen = use === 'live' ? of(live) : of(incoming);
-    const pem = use === 'union' ? await reissue(apply, issuer, number, union) : (chosen ?? of(accepted))?.pem;
-    if (pem !== undefined) parts.push(`${pem.trim()}\n`);
-  }
-  return parts.join('');
-}
-
-async function reissue(
-  apply: CaApply,
-  issuer: string,
-  number: bigint,
-  lists: readonly (Crl | undefined)[],
-): Promise<string | undefined> {
-  const authority = apply.authorities.find(({ subject }) => subject === issuer);
-  const entries = lists.flatMap((crl) => [...(crl?.revoked ?? [])]);
-  const revoked = new Map(entries.filter(([serial]) => !apply.crls.forgiven.has(serial)));
-  const keyPath = apply.live.path(keyOfCa);
-  return issueCrl(
-    apply.exec,
-    { certificatePem: authority?.x509.toString() ?? '', keyPath, number, revoked, work: join(apply.archive, '.crl') },
-    apply.signal,
-  );
-}
 
 function removeStep({ live }: CaApply, actions: readonly Action<'remove'>[]): Step {
   const stands = async ({ path, sha256 }: Action<'remove'>): Promise<boolean> => {

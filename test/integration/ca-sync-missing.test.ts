@@ -1,6 +1,7 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readCrls } from '../../src/system/certificates.ts';
 import { createCaPair, type CaPair } from '../helpers/ca-pair.ts';
 
 let pair: CaPair;
@@ -139,6 +140,23 @@ test('an infrastructure list that is pushed while the agent of the spare does no
   await pair.sync([signed('a.lab')]);
   expect(await bytes(spare('infra_inventory.txt'))).toBe('active.lab\ncompiler.lab\n');
 });
+
+test.each([true, false])(
+  'the lists of revoked infrastructure nodes are united, where the CA key is here: %s',
+  async (here) => {
+    const [a, b] = await pair.active.signMany(['a.lab', 'b.lab']);
+    await pair.sync();
+    await pair.spare.revoke('a.lab');
+    await copyFile(spare('ca_crl.pem'), spare('infra_crl.pem'));
+    if (!here) await rm(spare('ca_key.pem'));
+    await pair.active.revoke('b.lab');
+    await copyFile(active('ca_crl.pem'), active('infra_crl.pem'));
+    await pair.sync(['infra_crl.pem']);
+    const [list] = readCrls(await readFile(spare('infra_crl.pem')), '');
+    expect([...(list?.revoked.keys() ?? [])].sort()).toEqual(here ? [a, b] : [a]);
+    expect(pair.log.some((line) => line.includes("WARNING 1 revocation in infra_crl.pem can't be merged"))).toBe(!here);
+  },
+);
 
 test('lists of infrastructure nodes are united, and do not count for the agreement', async () => {
   await pair.sync();

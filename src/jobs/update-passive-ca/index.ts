@@ -9,6 +9,7 @@ import type { LiveCa } from '../../puppet/ca-live.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
 import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
 import { dropName } from '../../rules/manifest.ts';
+import { counted } from '../../rules/spoken.ts';
 import type { AcceptedSet } from '../../system/accepted-set.ts';
 import type { ContentStore } from '../../system/content-store.ts';
 import type { Exec } from '../../system/exec.ts';
@@ -146,12 +147,16 @@ function tell(verdict: Verdict, applied: Applied, { log }: PassContext): Outcome
 
 const shown = 5;
 
-function tellWarnings({ bad, bothSigned, kept }: Applied, { log }: PassContext): void {
+function tellWarnings({ bad, bothSigned, kept, infraWaiting }: Applied, { log }: PassContext): void {
   const skipped = [...bad].filter(([path]) => path !== 'ca_crl.pem');
   for (const [path, why] of skipped.slice(0, shown)) log.warning(`Skipped ${path}: ${why}`);
   if (skipped.length > shown) log.warning(`Skipped ${skipped.length - shown} more files`);
   if (bothSigned.length > 0) {
     log.warning(`Both masters signed ${some(bothSigned)}: the active's is live, this master's own is in the archive`);
+  }
+  if (infraWaiting > 0) {
+    const count = counted(infraWaiting, 'revocation');
+    log.warning(`${count} in infra_crl.pem can't be merged with this master's own without the CA key`);
   }
   if (kept.length > 0) log.warning(`Removed on the active, but made anew here and kept: ${some(kept)}`);
 }
