@@ -7,7 +7,9 @@ import { createClassifier, consoleDenied, type Classifier } from './puppet/class
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
 import { unmatchedPatterns } from './puppet/volatile-patterns.ts';
+import { whyCaIsForeign } from './rules/receipt.ts';
 import { readCertificates } from './system/certificates.ts';
+import { readRole } from './system/fact.ts';
 import { createHttpClient, type HttpClient } from './system/http-client.ts';
 import { createPostgres, type Postgres } from './system/postgres.ts';
 import { createServiceCommands, createSystemd, type ServiceManager } from './system/service-manager.ts';
@@ -103,7 +105,7 @@ export interface CaState {
 
 const caFiles = ['ca_crt.pem', 'ca_crl.pem', 'ca_key.pem', 'inventory.txt', 'serial'];
 
-/** Whether a puppetserver that starts here would find its whole CA. */
+/** Whether a puppetserver that starts here would find its whole CA; on a spare, the active's. */
 export async function caState(master: Master): Promise<CaState> {
   const cadir = await findCadir(master);
   const missing = caFiles.filter((name) => !existsSync(join(cadir, name)));
@@ -114,7 +116,16 @@ export async function caState(master: Master): Promise<CaState> {
   const asked = await master.spare.adoption.wanted();
   if (asked !== undefined)
     return { ready: false, why: `the CA ${asked} was asked for and did not arrive yet`, ...told };
+  const waits = await waitsForCa(master);
+  if (waits !== undefined) return { ready: false, why: waits, ...told };
   return { ready: true, why: `complete in ${cadir}`, ...told };
+}
+
+/** A CA may lie on a spare, such as the installer's, that is not the active's: the job that takes it says so. */
+async function waitsForCa({ config, paths, spare }: Master): Promise<string | undefined> {
+  const { role } = await readRole(paths.fact);
+  if (role.role !== 'passive' || !config.jobs.update_passive_ca.enabled) return undefined;
+  return whyCaIsForeign(await spare.book.all('sync-certs'));
 }
 
 /** Logs in as each role that this master needs. Throws what keeps it out, with the line for pg_hba.conf. */

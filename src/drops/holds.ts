@@ -29,12 +29,19 @@ export interface Holds {
   decide(id: string, decision: 'released' | 'discarded'): Promise<KeptHold | undefined>;
   /** What it showed is done, or no longer stands. */
   close(id: string): Promise<void>;
+  /** Closes those of a stream that are not among these: a decision is for what it was shown, and not for the next time. */
+  closeOthers(stream: string, standing: ReadonlySet<string>): Promise<void>;
 }
 
 /** Kept in a state directory of their own, one file a hold. */
 export function createHolds(state: State, now: () => Date): Holds {
   const read = (id: string): Promise<KeptHold | undefined> =>
     /^[0-9a-f]{12}$/.test(id) ? state.read<KeptHold>(id) : Promise.resolve(undefined);
+  const list = async (): Promise<KeptHold[]> => {
+    const names = (await listDirectory(state.directory)).filter((name) => name.endsWith('.json'));
+    const holds = await Promise.all(names.map((name) => read(name.slice(0, -'.json'.length))));
+    return holds.filter((hold) => hold !== undefined).sort((a, b) => a.raisedAt.localeCompare(b.raisedAt));
+  };
   return {
     raise: async (hold) => {
       const id = holdId(hold);
@@ -44,11 +51,7 @@ export function createHolds(state: State, now: () => Date): Holds {
       return id;
     },
     isReleased: async (id) => (await read(id))?.decision === 'released',
-    list: async () => {
-      const names = (await listDirectory(state.directory)).filter((name) => name.endsWith('.json'));
-      const holds = await Promise.all(names.map((name) => read(name.slice(0, -'.json'.length))));
-      return holds.filter((hold) => hold !== undefined).sort((a, b) => a.raisedAt.localeCompare(b.raisedAt));
-    },
+    list,
     decide: async (id, decision) => {
       const known = await read(id);
       if (known === undefined) return undefined;
@@ -57,6 +60,10 @@ export function createHolds(state: State, now: () => Date): Holds {
       return decided;
     },
     close: (id) => state.remove(id),
+    closeOthers: async (stream, standing) => {
+      for (const hold of await list())
+        if (hold.stream === stream && !standing.has(hold.id)) await state.remove(hold.id);
+    },
   };
 }
 

@@ -1,12 +1,12 @@
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { CaAction, CaPlan } from '../rules/ca-plan.ts';
+import type { IssuerDecision } from '../rules/crl.ts';
 import { appendix, missingLines } from '../rules/inventory.ts';
 import type { ManifestFile } from '../rules/manifest.ts';
 import { formatSerial, parseSerial } from '../rules/serial.ts';
 import type { Accounts } from '../system/accounts.ts';
 import { readCertificates, type Certificate, type Crl } from '../system/certificates.ts';
-import { issueCrl } from '../system/crl-issuing.ts';
 import type { Exec } from '../system/exec.ts';
 import {
   copyFileAtomic,
@@ -22,7 +22,8 @@ import { inParallel } from '../system/in-parallel.ts';
 import type { Step } from '../system/journal.ts';
 import { liveOwnership, ownershipOf } from './ca-ownership.ts';
 import { infraStep } from './ca-infra.ts';
-import { keyOfCa, type LiveCa } from './ca-live.ts';
+import { bundleOf, type CrlSources } from './ca-crl.ts';
+import { liveLists, type LiveCa } from './ca-live.ts';
 
 export interface CaApply {
   readonly live: LiveCa;
@@ -35,16 +36,13 @@ export interface CaApply {
   /** A directory that gets a copy of everything that is replaced or removed. */
   readonly archive: string;
   readonly crls: CrlSources;
+  /** Which list of each issuer goes live, given those that are live. */
+  readonly decideCrls: (live: readonly Crl[]) => readonly IssuerDecision[];
+  /** The same for infra_crl.pem, whose lists are only ever united. */
+  readonly decideInfra: (incoming: readonly Crl[], live: readonly Crl[]) => readonly IssuerDecision[];
   readonly authorities: readonly Certificate[];
   readonly exec: Exec;
   readonly signal: AbortSignal;
-}
-
-/** Read, verified lists of each side, and the serials that a released hold lets go. */
-export interface CrlSources {
-  readonly incoming: readonly Crl[];
-  readonly accepted: readonly Crl[];
-  readonly forgiven: ReadonlySet<bigint>;
 }
 
 const width = 16;
@@ -77,8 +75,8 @@ export function applySteps(apply: CaApply): Step[] {
     eachStep(
       'crl',
       of('crl'),
-      (action) => crlIsLive(apply, action),
-      (action) => placeCrl(apply, action),
+      () => crlIsLive(apply),
+      () => placeCrl(apply),
     ),
     infraStep(apply, of('infra')),
     removeStep(apply, of('remove')),
@@ -186,47 +184,29 @@ async function ensureSigned(apply: CaApply): Promise<void> {
   if (present === undefined) await ensureDirectory(apply.live.path('signed'), parent ?? { mode: 0o750 });
 }
 
-async function crlIsLive(apply: CaApply, { issuers }: Action<'crl'>): Promise<boolean> {
-  const live = await apply.live.crls().catch(() => []);
-  return issuers.every(({ issuer, use, number }) => {
-    const mine = live.find((crl) => crl.issuer === issuer);
-    if (use === 'incoming') return mine?.pem === apply.crls.incoming.find((crl) => crl.issuer === issuer)?.pem;
-    return use === 'live' || mine?.number === number;
+async function crlIsLive(apply: CaApply): Promise<boolean> {
+  const live = await liveLists(apply.live);
+  const pemOf = (crls: readonly Crl[], of: string) => crls.find(({ issuer }) => issuer === of)?.pem;
+  return apply.decideCrls(live).every(({ issuer, use }) => {
+    if (use === 'incoming') return pemOf(live, issuer) === pemOf(apply.crls.incoming, issuer);
+    return use === 'live';
   });
 }
 
-/** The bundle, each issuer's list as decided. Bytes of the active go live unchanged where nothing must be merged. */
-async function placeCrl(apply: CaApply, { issuers }: Action<'crl'>): Promise<void> {
+// puppetserver may have revoked since the decision, and while a list was signed: what is written was decided on what
+// is live then.
+async function placeCrl(apply: CaApply): Promise<void> {
   const path = apply.live.path('ca_crl.pem');
-  const live = await apply.live.crls().catch(() => []);
-  const parts: string[] = [];
-  for (const { issuer, use, number } of issuers) {
-    const of = (crls: readonly Crl[]): Crl | undefined => crls.find((crl) => crl.issuer === issuer);
-    const { incoming, accepted } = apply.crls;
-    const union = [of(accepted), of(live), of(incoming)];
-    const chosen = use === 'live' ? of(live) : of(incoming);
-    const pem = use === 'union' ? await reissue(apply, issuer, number, union) : (chosen ?? of(accepted))?.pem;
-    if (pem !== undefined) parts.push(`${pem.trim()}\n`);
+  for (;;) {
+    const live = await liveLists(apply.live);
+    const bundle = await bundleOf(apply, apply.crls, live, apply.decideCrls(live));
+    const ownership = await ownershipOf(apply, 'ca_crl.pem');
+    if (textOf(await liveLists(apply.live)) !== textOf(live)) continue;
+    return writeFileAtomic(path, bundle, ownership);
   }
-  await writeFileAtomic(path, parts.join(''), await ownershipOf(apply, 'ca_crl.pem'));
 }
 
-async function reissue(
-  apply: CaApply,
-  issuer: string,
-  number: bigint,
-  lists: readonly (Crl | undefined)[],
-): Promise<string | undefined> {
-  const authority = apply.authorities.find(({ subject }) => subject === issuer);
-  const entries = lists.flatMap((crl) => [...(crl?.revoked ?? [])]);
-  const revoked = new Map(entries.filter(([serial]) => !apply.crls.forgiven.has(serial)));
-  const keyPath = apply.live.path(keyOfCa);
-  return issueCrl(
-    apply.exec,
-    { certificatePem: authority?.x509.toString() ?? '', keyPath, number, revoked, work: join(apply.archive, '.crl') },
-    apply.signal,
-  );
-}
+const textOf = (crls: readonly Crl[]): string => crls.map(({ pem }) => pem).join();
 
 function removeStep({ live }: CaApply, actions: readonly Action<'remove'>[]): Step {
   const stands = async ({ path, sha256 }: Action<'remove'>): Promise<boolean> => {

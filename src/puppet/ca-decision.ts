@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { brakeCa, type CaHold } from '../rules/brakes-ca.ts';
 import { kindOf } from '../rules/ca-paths.ts';
 import { planCa, type CaFile, type CaPlan } from '../rules/ca-plan.ts';
-import { decideCrls, type IssuerDecision } from '../rules/crl.ts';
+import { decideCrls, decideInfraCrls, type CrlSituation, type IssuerDecision } from '../rules/crl.ts';
 import { expiredSerials, missingLines, parseInventoryLine } from '../rules/inventory.ts';
 import { parseSerial, raiseSerial } from '../rules/serial.ts';
 import type { AcceptedSet } from '../system/accepted-set.ts';
@@ -10,8 +10,9 @@ import { crlProblem, readCertificates, type Certificate, type Crl, type CrlReade
 import type { ContentStore } from '../system/content-store.ts';
 import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import { inParallel } from '../system/in-parallel.ts';
-import type { CrlSources } from './ca-apply.ts';
-import { contentProblem, type LiveCa } from './ca-live.ts';
+import type { CrlSources } from './ca-crl.ts';
+import { infraCrl, infraDecisions } from './ca-infra.ts';
+import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
 
 /** What should become live: a drop, a healing, or something that was held and is released. */
 export interface CaWish {
@@ -34,13 +35,12 @@ export interface CaSides {
   readonly serialGap: bigint | undefined;
 }
 
-export interface CaFacts {
+export interface CaFacts extends CrlDecisions {
   readonly authorities: readonly Certificate[];
   readonly hashes: ReadonlyMap<string, string>;
   /** Paths whose content may not go live, with the reason. */
   readonly bad: ReadonlyMap<string, string>;
   readonly crls: CrlSources;
-  readonly decisions: readonly IssuerDecision[];
   readonly holds: readonly CaHold[];
   readonly serial: bigint | undefined;
   readonly inventory: readonly string[];
@@ -55,7 +55,8 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
   const bad = await badContent(wish, hashes, authorities, live.readCrls);
   const crls = await readLists(wish, sides, bad, authorities);
   const inventory = missingLines(await textOfInventory(wish, live), wish.inventoryLines);
-  const decisions = crls.incoming.length === 0 ? [] : await decide(crls, authorities, sides);
+  const lists = await decideLists(wish, crls, authorities, sides);
+  const { decisions } = lists;
   const holds = brakeCa({
     changedCa: await changedCa(wish, hashes, live),
     crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
@@ -64,7 +65,7 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
     vanishing: wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path)),
   });
   const serial = await nextSerial(wish, sides, inventory);
-  return { authorities, hashes, bad, crls, decisions, holds, serial, inventory };
+  return { authorities, hashes, bad, crls, ...lists, holds, serial, inventory };
 }
 
 /** The plan, with what is held left out. */
@@ -123,22 +124,48 @@ function readBelieved(pem: Buffer, read: CrlReader, authorities: readonly Certif
   }
 }
 
-async function decide(
-  crls: CrlSources,
+type Lists = Pick<CrlSituation, 'accepted' | 'incoming' | 'live'>;
+
+async function crlRule(
   authorities: readonly Certificate[],
   { live, now }: CaSides,
-): Promise<IssuerDecision[]> {
+): Promise<(lists: Lists, forgiven?: ReadonlySet<bigint>) => IssuerDecision[]> {
   const signable = new Set<string>();
   for (const authority of authorities) if (await live.hasKeyOf(authority)) signable.add(authority.subject);
   const expired = expiredSerials(await live.text('inventory.txt'), now);
-  const lists = await live.crls().catch(() => []); // an unreadable live list is replaced
-  return decideCrls({
-    accepted: crls.accepted,
-    incoming: crls.incoming,
-    live: lists,
-    expired: (serial) => crls.forgiven.has(serial) || expired(serial),
-    canSign: (issuer) => signable.has(issuer),
-  });
+  return (lists, forgiven) =>
+    decideCrls({
+      ...lists,
+      expired: (serial) => forgiven?.has(serial) === true || expired(serial),
+      canSign: (issuer) => signable.has(issuer),
+    });
+}
+
+interface CrlDecisions {
+  readonly decisions: readonly IssuerDecision[];
+  /** The same decision for the live lists of another moment. */
+  readonly decideCrls: (live: readonly Crl[]) => readonly IssuerDecision[];
+  readonly decideInfra: (incoming: readonly Crl[], live: readonly Crl[]) => readonly IssuerDecision[];
+  readonly infraWaiting: number;
+}
+
+async function decideLists(
+  wish: CaWish,
+  crls: CrlSources,
+  authorities: readonly Certificate[],
+  sides: CaSides,
+): Promise<CrlDecisions> {
+  const infra = wish.incoming.find(({ path }) => path === infraCrl);
+  if (crls.incoming.length === 0 && infra === undefined)
+    return { decisions: [], decideCrls: () => [], decideInfra: () => [], infraWaiting: 0 };
+  const rule = await crlRule(authorities, sides);
+  const decideAll = (live: readonly Crl[]): IssuerDecision[] =>
+    crls.incoming.length === 0 ? [] : rule({ ...crls, live }, crls.forgiven);
+  const decideInfra = (incoming: readonly Crl[], live: readonly Crl[]) => decideInfraCrls(incoming, live, rule);
+  const waiting =
+    infra === undefined ? [] : await infraDecisions(sides.live, wish.source(infraCrl, infra.sha256), decideInfra);
+  const infraWaiting = waiting.reduce((sum, one) => sum + one.waiting.length, 0);
+  return { decisions: decideAll(await liveLists(sides.live)), decideCrls: decideAll, decideInfra, infraWaiting };
 }
 
 async function changedCa(wish: CaWish, hashes: ReadonlyMap<string, string>, live: LiveCa) {

@@ -8,7 +8,7 @@ import type { ContentStore } from '../system/content-store.ts';
 import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import type { CaWish } from './ca-decision.ts';
 import type { HeldStore } from './ca-held.ts';
-import type { LiveCa } from './ca-live.ts';
+import { liveLists, type LiveCa } from './ca-live.ts';
 import { listCa } from './ca.ts';
 
 export interface Drift {
@@ -90,7 +90,7 @@ async function ownRevocations(
   const pem = entry === undefined ? undefined : await readBytesIfThere(content.path(entry.sha256));
   if (pem === undefined) return 0;
   const accepted = live.readCrls(pem, 'ca_crl.pem');
-  const lists: Crl[] = await live.crls().catch(() => []);
+  const lists: Crl[] = await liveLists(live);
   return lists.reduce((count, list) => {
     const other = accepted.find(({ issuer }) => issuer === list.issuer);
     return count + lacking(list, other, (serial) => leaving.has(serial)).length;

@@ -1,6 +1,8 @@
-import { lacking, type CrlFacts } from '../rules/crl.ts';
+import type { IssuerDecision } from '../rules/crl.ts';
+import type { Crl } from '../system/certificates.ts';
 import { copyFileAtomic, readBytesIfThere, readIfThere, writeFileAtomic } from '../system/files.ts';
 import type { Step } from '../system/journal.ts';
+import { bundleOf, type CrlIssuing } from './ca-crl.ts';
 import type { LiveCa } from './ca-live.ts';
 import { ownershipOf, type OwnershipSources } from './ca-ownership.ts';
 
@@ -9,14 +11,18 @@ interface InfraFile {
   readonly sha256: string;
 }
 
-interface InfraApply extends OwnershipSources {
+type Decide = (incoming: readonly Crl[], live: readonly Crl[]) => readonly IssuerDecision[];
+
+interface InfraApply extends OwnershipSources, CrlIssuing {
   readonly live: LiveCa;
   readonly source: (path: string, sha256: string) => string;
+  readonly decideInfra: Decide;
 }
 
+export const infraCrl = 'infra_crl.pem';
+
 /**
- * infra_* name each master's own infrastructure nodes: lists become unions, and the list of revoked ones is replaced
- * only by one that holds all of it.
+ * infra_* name each master's own infrastructure nodes: lists become unions, that of the revoked ones too.
  */
 export function infraStep(apply: InfraApply, files: readonly InfraFile[]): Step {
   return {
@@ -45,32 +51,30 @@ async function merged(
   const source = apply.source(path, sha256);
   const live = await readIfThere(apply.live.path(path));
   if (live === undefined) return 'incoming';
-  if (path === 'infra_crl.pem') return (await losesNothing(apply.live, source, path)) ? 'incoming' : undefined;
+  if (path === infraCrl) return await mergedCrl(apply, source);
   const present = live.split('\n').filter((line) => line !== '');
   const wanted = ((await readIfThere(source)) ?? '').split('\n').filter((line) => line !== '');
   const missing = [...new Set(wanted)].filter((line) => !present.includes(line));
   return missing.length === 0 ? undefined : { text: `${[...present, ...missing].join('\n')}\n` };
 }
 
-async function losesNothing(ca: LiveCa, source: string, name: string): Promise<boolean> {
-  const read = async (file: string): Promise<readonly CrlFacts[]> => {
-    const pem = await readBytesIfThere(file);
-    try {
-      return pem === undefined ? [] : ca.readCrls(pem, file);
-    } catch {
-      return [];
-    }
-  };
-  const [live, incoming] = [await read(ca.path(name)), await read(source)];
-  const other = (issuer: string) => incoming.find((crl) => crl.issuer === issuer);
-  const lost = live.some((crl) => lacking(crl, other(crl.issuer), () => false).length > 0);
-  const gains = incoming.some(
-    (crl) =>
-      lacking(
-        crl,
-        live.find(({ issuer }) => issuer === crl.issuer),
-        () => false,
-      ).length > 0,
-  );
-  return !lost && gains;
+async function mergedCrl(apply: InfraApply, source: string): Promise<{ text: string } | undefined> {
+  const [incoming, live] = [await listsOf(apply.live, source), await listsOf(apply.live, apply.live.path(infraCrl))];
+  const decisions = apply.decideInfra(incoming, live);
+  if (decisions.every(({ use }) => use === 'live')) return undefined;
+  const sources = { incoming, accepted: [], forgiven: new Set<bigint>() };
+  return { text: await bundleOf(apply, sources, live, decisions) };
+}
+
+export async function infraDecisions(live: LiveCa, source: string, decide: Decide): Promise<readonly IssuerDecision[]> {
+  return decide(await listsOf(live, source), await listsOf(live, live.path(infraCrl)));
+}
+
+async function listsOf(live: LiveCa, file: string): Promise<readonly Crl[]> {
+  const pem = await readBytesIfThere(file);
+  try {
+    return pem === undefined ? [] : live.readCrls(pem, file);
+  } catch {
+    return [];
+  }
 }

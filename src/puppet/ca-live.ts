@@ -57,6 +57,9 @@ export function openLiveCa(cadir: string): LiveCa {
   };
 }
 
+/** The live CRLs, where an unreadable file counts as none: it is replaced. */
+export const liveLists = (live: LiveCa): Promise<Crl[]> => live.crls().catch(() => []);
+
 /** Why the content of a file may not go live as this path, or undefined. */
 export async function contentProblem(
   path: string,

@@ -58,6 +58,8 @@ export interface Applied {
   readonly bothSigned: readonly string[];
   readonly kept: readonly string[];
   readonly sentences: readonly string[];
+  /** Revocations of infra_crl.pem that wait for the CA's key. */
+  readonly infraWaiting: number;
 }
 
 /** Facts, brakes, plan, fence, then the journalled steps; the accepted set moves last. */
@@ -88,6 +90,7 @@ export async function applyWish(tools: CaPassTools, request: CaPassRequest, cont
     bad: facts.bad,
     bothSigned: plan.bothSigned,
     kept: plan.kept,
+    infraWaiting: facts.infraWaiting,
     sentences: held.map(({ sentence }) => sentence),
   };
 }
@@ -106,6 +109,8 @@ async function liveSteps(
     accounts: await readAccounts(),
     archive: join(tools.archive, `${dropName(drop)}${accept === undefined ? '-healed' : ''}`),
     crls: facts.crls,
+    decideCrls: facts.decideCrls,
+    decideInfra: facts.decideInfra,
     authorities: facts.authorities,
     exec: tools.exec,
     signal,

@@ -40,6 +40,22 @@ export function decideCrls(situation: CrlSituation): IssuerDecision[] {
   return [...issuers].map((issuer) => decide(issuer, situation));
 }
 
+/** infra_crl.pem has no accepted side: what is revoked in either list stays revoked. */
+export function decideInfraCrls(
+  incoming: readonly CrlFacts[],
+  live: readonly CrlFacts[],
+  rule: (lists: Pick<CrlSituation, 'accepted' | 'incoming' | 'live'>) => IssuerDecision[],
+): IssuerDecision[] {
+  return rule({ accepted: undefined, incoming, live }).map((decision) => {
+    const of = (crls: readonly CrlFacts[]): CrlFacts | undefined =>
+      crls.find(({ issuer }) => issuer === decision.issuer);
+    const [theirs, mine] = [of(incoming), of(live)];
+    const isNewer = mine === undefined || theirs === undefined || (theirs.number ?? 0n) > (mine.number ?? 0n);
+    const hasAll = mine !== undefined && theirs !== undefined && contains(mine, theirs);
+    return decision.use === 'incoming' && hasAll && !isNewer ? { ...decision, use: 'live' } : decision;
+  });
+}
+
 function decide(issuer: string, situation: CrlSituation): IssuerDecision {
   const of = (crls: readonly CrlFacts[] | undefined): CrlFacts | undefined =>
     crls?.find((crl) => crl.issuer === issuer);

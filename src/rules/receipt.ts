@@ -46,6 +46,13 @@ export const arrived = (state: ReceiptState): boolean =>
 export const isLive = ({ state, live }: Pick<Receipt, 'state' | 'live'>): boolean =>
   state === 'applied' || state === 'unchanged' || (state === 'held' && live !== undefined);
 
+/** Why the CA on the spare is not known to be the active's. All of a drop that has no hold was held: only adoption helps. */
+export function whyCaIsForeign(receipts: readonly Receipt[]): string | undefined {
+  const last = receipts.findLast(({ state }) => arrived(state));
+  if (last === undefined) return "nothing of the active's CA has arrived yet";
+  return last.state === 'held' && last.holdId === undefined ? last.why : undefined;
+}
+
 /** No further word is to be expected on this drop: what waits, is held or failed may yet go live, when an admin says so. */
 export const isFinal = (state: ReceiptState): boolean => !['staged', 'held', 'failed'].includes(state);
 

@@ -40,7 +40,12 @@ const intake = {
     return Promise.resolve();
   },
 };
-const holds = { raise: () => Promise.resolve('hold'), isReleased: () => Promise.resolve(false) };
+const holds = {
+  raise: () => Promise.resolve('hold'),
+  isReleased: () => Promise.resolve(false),
+  close: () => Promise.resolve(),
+  closeOthers: () => Promise.resolve(),
+};
 const { tools, set } = await openSpare(root, intake, holds, lethal);
 const log: string[] = [];
 const request = {

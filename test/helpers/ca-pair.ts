@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Delivered, Delivery, Goods } from '../../src/drops/delivery.ts';
-import type { Hold, Holds } from '../../src/drops/holds.ts';
+import { createHolds, type Hold, type Holds } from '../../src/drops/holds.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../src/drops/intake.ts';
 import type { Outcome, PassContext } from '../../src/jobs/job.ts';
 import { createSyncCerts } from '../../src/jobs/sync-certs/index.ts';
@@ -17,6 +17,7 @@ import { systemClock } from '../../src/system/clock.ts';
 import { openContentStore } from '../../src/system/content-store.ts';
 import { exec } from '../../src/system/exec.ts';
 import { createJournal, type Journal } from '../../src/system/journal.ts';
+import { createState } from '../../src/system/state.ts';
 import { createTestCa, openTestCa, type TestCa } from '../stand-in/ca.ts';
 
 export const epoch = { number: 1, id: '0123456789abcdef' };
@@ -32,7 +33,8 @@ export interface CaPair extends AsyncDisposable {
   readonly holds: (Hold & { id: string })[];
   readonly drops: Manifest[];
   readonly verdicts: Verdict[];
-  release(id: string): void;
+  /** As on the spare's disk. */
+  readonly kept: Holds;
   /** One pass of the active, and of the spare for what it pushes. `changed`: names as the watcher hints them. */
   sync(changed?: readonly string[]): Promise<Outcome>;
   /** One interval pass of the spare. */
@@ -41,10 +43,14 @@ export interface CaPair extends AsyncDisposable {
   tamper: ((drop: VerifiedDrop) => Promise<VerifiedDrop>) | undefined;
   /** False: receipts reach the active later only. */
   answers: boolean;
+  /** True: the spare's agent does not run, and what is pushed waits there. */
+  sleeps: boolean;
   /** Another life of the active's job: it remembers what is on disk. */
   restartActive(): void;
   /** What the fence of the next passes throws. */
   fence: Error | undefined;
+  /** What happens on the spare when a step of an apply begins. */
+  duringApply: ((step: string) => Promise<void>) | undefined;
   spareRevoked(): Promise<bigint[]>;
   spareSerial(): Promise<bigint>;
 }
@@ -57,7 +63,7 @@ export interface Spare {
 export async function openSpare(
   root: string,
   intake: Omit<Intake, 'reopen'>,
-  holds: Pick<Holds, 'raise' | 'isReleased'>,
+  holds: UpdatePassiveCaTools['holds'],
   wrap: (journal: Journal) => Journal = (journal) => journal,
 ): Promise<Spare> {
   await mkdir(join(root, 'content'), { recursive: true });
@@ -99,29 +105,36 @@ export function contextOf(log: string[], cause: string, changed?: readonly strin
 export async function createCaPair(): Promise<CaPair> {
   const root = await mkdtemp(join(tmpdir(), 'pe-failover-ca-'));
   const active = await createTestCa(join(root, 'active'), { name: 'lab' });
-  await mkdir(join(root, 'archive'));
+  for (const name of ['archive', 'holds']) await mkdir(join(root, name));
   await cp(join(root, 'active'), join(root, 'spare'), { recursive: true });
   const log: string[] = [];
   const queue: VerifiedDrop[] = [];
   const way = createWay(root, queue);
-  const released = new Set<string>();
+  const kept = createHolds(createState(join(root, 'holds')), () => new Date());
   const holds: (Hold & { id: string })[] = [];
-  const holdsOf: Pick<Holds, 'raise' | 'isReleased'> = {
-    raise: (hold) => {
-      const id = `${hold.rule}-${hold.difference.length}`;
+  const holdsOf: Holds = {
+    ...kept,
+    raise: async (hold) => {
+      const id = await kept.raise(hold);
       holds.push({ ...hold, id });
-      return Promise.resolve(id);
+      return id;
     },
-    isReleased: (id) => Promise.resolve(released.has(id)),
   };
-  const { tools, set: spareSet } = await openSpare(root, way.intake, holdsOf);
+  const watched = (journal: Journal): Journal => ({
+    ...journal,
+    record: async (line) => {
+      await journal.record(line);
+      await pair.duringApply?.(line.step);
+    },
+  });
+  const { tools, set: spareSet } = await openSpare(root, way.intake, holdsOf, watched);
   const passive = createUpdatePassiveCa(tools);
   const activeSet = openAcceptedSet(join(root, 'active.db'));
   const pair = {} as CaPair;
   way.onDrop = async (drop) => {
     queue.push(pair.tamper === undefined ? drop : await pair.tamper(drop));
     const fence = () => (pair.fence === undefined ? Promise.resolve() : Promise.reject(pair.fence));
-    await passive.run({ ...contextOf(log, 'drop'), fence });
+    if (!pair.sleeps) await passive.run({ ...contextOf(log, 'drop'), fence });
   };
   const sender = () =>
     createSyncCerts({
@@ -135,7 +148,9 @@ export async function createCaPair(): Promise<CaPair> {
   let sending = sender();
   return Object.assign(pair, {
     fence: undefined,
+    duringApply: undefined,
     answers: true,
+    sleeps: false,
     restartActive: () => {
       sending = sender();
     },
@@ -149,7 +164,7 @@ export async function createCaPair(): Promise<CaPair> {
     drops: way.drops,
     verdicts: way.verdicts,
     tamper: undefined,
-    release: (id: string) => void released.add(id),
+    kept,
     sync: (changed?: readonly string[]) => {
       way.answers = pair.answers;
       return sending.run(contextOf(log, changed === undefined ? 'every' : 'watch', changed));
@@ -201,11 +216,11 @@ function createWay(root: string, queue: VerifiedDrop[]): Way {
         const drop = await packDrop(root, goods, (sequence += 1));
         way.drops.push(drop.manifest);
         await way.onDrop(drop);
-        return { kind: 'pushed', sequence, receipt: way.answers ? newest : undefined };
+        return { kind: 'pushed', sequence, receipt: way.answers && newest?.sequence === sequence ? newest : undefined };
       },
     },
     intake: {
-      next: () => Promise.resolve(queue[0]),
+      next: () => Promise.resolve(queue.splice(0, queue.length, ...queue.slice(-1)).at(-1)),
       report: (_drop, verdict) => Promise.resolve(void way.verdicts.push(verdict)),
       settle: (drop, verdict) => {
         queue.shift();

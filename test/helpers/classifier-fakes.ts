@@ -75,7 +75,7 @@ export function fakeIntake(...waiting: VerifiedDrop[]): FakeIntake {
   };
 }
 
-export interface FakeHolds extends Pick<Holds, 'raise' | 'isReleased'> {
+export interface FakeHolds extends Pick<Holds, 'raise' | 'isReleased' | 'closeOthers'> {
   readonly raised: Hold[];
   readonly released: Set<string>;
 }
@@ -91,6 +91,9 @@ export function fakeHolds(): FakeHolds {
       return hold.rule;
     },
     isReleased: async (id) => released.has(id),
+    closeOthers: async (_stream, standing) => {
+      for (const id of released) if (!standing.has(id)) released.delete(id);
+    },
   };
 }
 

@@ -1,6 +1,7 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readCrls } from '../../src/system/certificates.ts';
 import { createCaPair, type CaPair } from '../helpers/ca-pair.ts';
 
 let pair: CaPair;
@@ -99,6 +100,20 @@ describe('when something is missing', () => {
   });
 });
 
+test.each(['archive', 'certificates', 'crl'])(
+  'what the spare revokes while a drop is at its step %s stays',
+  async (at) => {
+    const [a, b] = await pair.active.signMany(['a.lab', 'b.lab']);
+    await pair.sync();
+    await pair.active.revoke('a.lab');
+    pair.duringApply = async (step) => {
+      if (step === at) await pair.spare.revoke('b.lab');
+    };
+    await pair.sync(['ca_crl.pem']);
+    expect(await pair.spareRevoked()).toEqual([a, b]);
+  },
+);
+
 test.each([
   ['the watch', ['infra_inventory.txt']],
   ['the whole compare', undefined],
@@ -112,6 +127,36 @@ test.each([
   await pair.sync();
   expect(pair.drops.length).toBe(drops);
 });
+
+test('an infrastructure list that is pushed while the agent of the spare does not run arrives with a later drop', async () => {
+  await writeFile(active('infra_inventory.txt'), 'active.lab\n');
+  await pair.sync();
+  pair.sleeps = true;
+  await writeFile(active('infra_inventory.txt'), 'active.lab\ncompiler.lab\n');
+  await pair.sync(['infra_inventory.txt']);
+  await pair.sync();
+  await pair.active.sign('a.lab');
+  pair.sleeps = false;
+  await pair.sync([signed('a.lab')]);
+  expect(await bytes(spare('infra_inventory.txt'))).toBe('active.lab\ncompiler.lab\n');
+});
+
+test.each([true, false])(
+  'the lists of revoked infrastructure nodes are united, where the CA key is here: %s',
+  async (here) => {
+    const [a, b] = await pair.active.signMany(['a.lab', 'b.lab']);
+    await pair.sync();
+    await pair.spare.revoke('a.lab');
+    await copyFile(spare('ca_crl.pem'), spare('infra_crl.pem'));
+    if (!here) await rm(spare('ca_key.pem'));
+    await pair.active.revoke('b.lab');
+    await copyFile(active('ca_crl.pem'), active('infra_crl.pem'));
+    await pair.sync(['infra_crl.pem']);
+    const [list] = readCrls(await readFile(spare('infra_crl.pem')), '');
+    expect([...(list?.revoked.keys() ?? [])].sort()).toEqual(here ? [a, b] : [a]);
+    expect(pair.log.some((line) => line.includes("WARNING 1 revocation in infra_crl.pem can't be merged"))).toBe(!here);
+  },
+);
 
 test('lists of infrastructure nodes are united, and do not count for the agreement', async () => {
   await pair.sync();
@@ -130,7 +175,7 @@ test("released, the active's CRL replaces the one that could not be merged", asy
   await rm(spare('ca_key.pem'));
   await pair.active.revoke('b.lab');
   await pair.sync(['ca_crl.pem']);
-  pair.release(pair.holds.at(-1)?.id ?? '');
+  await pair.kept.decide(pair.holds.at(-1)?.id ?? '', 'released');
   await pair.compare();
   expect(await pair.spareRevoked()).toEqual([b]);
 });

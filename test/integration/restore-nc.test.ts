@@ -141,6 +141,10 @@ describe('holds', () => {
     holds.released.add('groups-vanish');
     expect(await setUp(fakeIntake(shrunk), holds).job.run(passContext())).toMatchObject({ kind: 'done' });
     expect(groupsOf(spare)).toHaveLength(26);
+    // The release was for that once.
+    const again = [await makeDrop(root, [...groupsOf(active), ...many(1, 31)], 3), shrunk] as const;
+    await setUp(fakeIntake(again[0]), holds).job.run(passContext());
+    expect(await setUp(fakeIntake(again[1]), holds).job.run(passContext())).toMatchObject({ kind: 'held' });
   });
   test('a source that was emptied', async () => {
     const { job } = setUp(await dropOf(groupsOf(active).slice(0, 1)));

@@ -19,7 +19,7 @@ import { createTreeArchive } from './tree-archive.ts';
 export interface RestoreNcSettings {
   readonly classifier: Classifier;
   readonly intake: Omit<Intake, 'reopen'>;
-  readonly holds: Pick<Holds, 'raise' | 'isReleased'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'closeOthers'>;
   readonly journal: Journal;
   /** A directory of this job's own: the trees that it replaced, the newest 24. */
   readonly archive: string;
@@ -109,8 +109,13 @@ async function hold(
   wanted: readonly Group[],
   live: readonly Group[],
 ): Promise<Outcome | undefined> {
+  const raised = [];
   for (const { rule, sentence, difference } of classifierBrakes(incoming, wanted, live, limits)) {
     const holdId = await holds.raise({ rule, stream, sentence, difference, drop: drop.manifest });
+    raised.push({ holdId, rule, sentence, difference });
+  }
+  await holds.closeOthers(stream, new Set(raised.map(({ holdId }) => holdId)));
+  for (const { holdId, rule, sentence, difference } of raised) {
     if (await holds.isReleased(holdId)) continue;
     const why = `${sentence}. To let it through, type: pe-failover release ${holdId}`;
     await intake.settle(drop, { state: 'held', why, holdId });
@@ -120,12 +125,13 @@ async function hold(
 }
 
 async function settleEqual(
-  { intake, archive }: RestoreNcSettings,
+  { intake, archive, holds }: RestoreNcSettings,
   drop: VerifiedDrop,
   live: readonly Group[],
   finished: string | undefined,
 ): Promise<Outcome> {
   await createTreeArchive(archive).accept(live);
+  await holds.closeOthers(stream, new Set());
   if (finished === dropName(drop.manifest)) {
     const why = 'imported before an interruption, verified after it';
     await intake.settle(drop, { state: 'applied', why });
@@ -152,6 +158,8 @@ async function restore(
   await run(settings, drop, context, restoreOperation(settings.classifier, context, args, { live, wanted }));
   await trees.accept(wanted);
   await trees.prune();
+  // Before the drop is settled: killed in between, it is met again and finds its tree live.
+  await settings.holds.closeOthers(stream, new Set());
   const removed = removedFrom(live, wanted);
   const why = `${wanted.length} node groups imported${removed.length > 0 ? `, ${removed.length} removed` : ''}`;
   const madeHere = { groups: made.added.length + made.changed.length };

@@ -6,6 +6,7 @@ import { Failure } from '../../errors.ts';
 import { announcedCertificates, captureCa, packCapture, type Capture } from '../../puppet/ca-capture.ts';
 import { hintedPath, listCa } from '../../puppet/ca.ts';
 import { certnameOf, kindOf } from '../../rules/ca-paths.ts';
+import { sameEpoch, type Epoch } from '../../rules/epoch.ts';
 import { dropName } from '../../rules/manifest.ts';
 import type { Receipt, ReceiptState } from '../../rules/receipt.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
@@ -61,6 +62,8 @@ interface Unanswered {
   readonly changes: SetChanges;
   readonly whole: boolean;
   readonly digest: string;
+  /** The drop; undefined: the spare had that digest already. */
+  readonly place: { readonly epoch: Epoch; readonly sequence: number } | undefined;
   readonly names: ReadonlySet<string>;
 }
 
@@ -188,7 +191,8 @@ async function send(tools: SyncCertsTools, memory: Memory, context: PassContext,
   if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of Puppet CA directory to ${spare}`);
   const delivered = await delivery.deliver(goods, context);
   const names = open(memory);
-  [memory.unanswered, memory.dirty] = [{ changes, whole, digest: goods.digest, names }, new Set()];
+  const place = delivered.kind === 'pushed' ? { epoch: context.epoch, sequence: delivered.sequence } : undefined;
+  [memory.unanswered, memory.dirty] = [{ changes, whole, digest: goods.digest, place, names }, new Set()];
   if (delivered.kind === 'confirmed') {
     const acknowledged = await delivery.acknowledged(stream);
     if (acknowledged !== undefined) acknowledge(tools, memory, acknowledged);
@@ -220,10 +224,15 @@ const digestOfWhole = ({ put }: SetChanges): string =>
 
 const arrived: ReadonlySet<ReceiptState> = new Set(['staged', 'applied', 'unchanged', 'held', 'failed'] as const);
 
+// A drop of infra files alone has the digest of the one before it: the digest does not tell them apart.
+const isOf = ({ digest, place }: Unanswered, receipt: Receipt): boolean =>
+  receipt.digest === digest &&
+  (place === undefined || (receipt.sequence === place.sequence && sameEpoch(receipt.epoch, place.epoch)));
+
 /** The spare has what was pushed: from now on changes are counted from there. */
 function acknowledge({ set }: SyncCertsTools, memory: Memory, receipt: Receipt): void {
   const { unanswered } = memory;
-  if (unanswered === undefined || receipt.digest !== unanswered.digest || !arrived.has(receipt.state)) return;
+  if (unanswered === undefined || !isOf(unanswered, receipt) || !arrived.has(receipt.state)) return;
   if (unanswered.whole) set.rebuild(unanswered.changes.put, receipt);
   else set.commit(unanswered.changes, receipt);
   memory.unanswered = undefined;

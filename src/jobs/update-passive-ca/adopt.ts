@@ -1,10 +1,12 @@
 import type { AdoptionRequest } from '../../drops/spare.ts';
 import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
 import { adoptionPointOfNoReturn, adoptionSteps, isAdopted } from '../../puppet/ca-adoption.ts';
+import { foreignCa } from '../../puppet/ca-foreign.ts';
 import type { LiveCa } from '../../puppet/ca-live.ts';
 import { dropName } from '../../rules/manifest.ts';
+import type { AcceptedSet } from '../../system/accepted-set.ts';
 import { readAccounts } from '../../system/accounts.ts';
-import { readIfThere } from '../../system/files.ts';
+import type { ContentStore } from '../../system/content-store.ts';
 import { runOperation, type Journal } from '../../system/journal.ts';
 import type { Outcome, PassContext } from '../job.ts';
 
@@ -16,12 +18,14 @@ export interface AdoptionTools {
 
 interface Tools {
   readonly live: LiveCa;
+  readonly set: AcceptedSet;
+  readonly content: ContentStore;
   readonly intake: Pick<Intake, 'settle'>;
   readonly journal: Journal;
   readonly adoption: AdoptionTools;
 }
 
-/** A drop that carries the whole CA, or one that comes before there is a CA here; undefined: an ordinary one. */
+/** A drop that carries the whole CA with its keys, or one of a CA that is not ours; undefined: an ordinary one. */
 export async function adoptOrHold(
   tools: Tools,
   drop: VerifiedDrop,
@@ -29,9 +33,8 @@ export async function adoptOrHold(
 ): Promise<Outcome | undefined> {
   const offered = drop.manifest.detail['adoption'];
   if (typeof offered === 'string') return await adopt(tools, drop, offered, context);
-  if ((await readIfThere(tools.live.path('ca_crt.pem'))) !== undefined) return undefined;
-  const why =
-    'no CA was adopted here yet. On the active, pe-failover status shows its fingerprint; here, type: pe-failover adopt FINGERPRINT';
+  const why = await foreignCa(tools, drop.directory);
+  if (why === undefined) return undefined;
   await tools.intake.settle(drop, { state: 'held', why });
   return { kind: 'held', why };
 }

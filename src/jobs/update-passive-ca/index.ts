@@ -3,10 +3,13 @@ import type { Holds } from '../../drops/holds.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../drops/intake.ts';
 import { compareLive, type Drift } from '../../puppet/ca-drift.ts';
 import { resolveDrop, type ResolvedDrop } from '../../puppet/ca-drop.ts';
+import { foreignCa } from '../../puppet/ca-foreign.ts';
 import type { HeldCa, HeldStore } from '../../puppet/ca-held.ts';
 import type { LiveCa } from '../../puppet/ca-live.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
+import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
 import { dropName } from '../../rules/manifest.ts';
+import { counted } from '../../rules/spoken.ts';
 import type { AcceptedSet } from '../../system/accepted-set.ts';
 import type { ContentStore } from '../../system/content-store.ts';
 import type { Exec } from '../../system/exec.ts';
@@ -20,7 +23,7 @@ export interface UpdatePassiveCaTools {
   readonly set: AcceptedSet;
   readonly content: ContentStore;
   readonly held: HeldStore;
-  readonly holds: Pick<Holds, 'raise' | 'isReleased'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'close' | 'closeOthers'>;
   readonly intake: Omit<Intake, 'reopen'>;
   readonly journal: Journal;
   readonly exec: Exec;
@@ -64,6 +67,8 @@ async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, drop, context);
   if (context.cause === 'drop' && interrupted === undefined) return { kind: 'unchanged', why: 'no drop is waiting' };
   if (tools.set.reference() === undefined) return { kind: 'waiting', why: 'nothing of the CA has arrived yet' };
+  const foreign = await foreignCa(tools);
+  if (foreign !== undefined) return holdAll(tools, memory, foreign);
   await applyReleased(tools, context);
   return heal(tools, memory, context);
 }
@@ -92,6 +97,7 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
   );
   tellWarnings(applied, context);
   await pruneArchive(tools.archive, keptArchives);
+  await closeWhatStandsNoMore(tools, stream, context.clock.now());
   const verdict = await verdictOf(tools, applied, dropName(manifest));
   await tools.intake.settle(drop, verdict);
   return tell(verdict, applied, context);
@@ -141,12 +147,16 @@ function tell(verdict: Verdict, applied: Applied, { log }: PassContext): Outcome
 
 const shown = 5;
 
-function tellWarnings({ bad, bothSigned, kept }: Applied, { log }: PassContext): void {
+function tellWarnings({ bad, bothSigned, kept, infraWaiting }: Applied, { log }: PassContext): void {
   const skipped = [...bad].filter(([path]) => path !== 'ca_crl.pem');
   for (const [path, why] of skipped.slice(0, shown)) log.warning(`Skipped ${path}: ${why}`);
   if (skipped.length > shown) log.warning(`Skipped ${skipped.length - shown} more files`);
   if (bothSigned.length > 0) {
     log.warning(`Both masters signed ${some(bothSigned)}: the active's is live, this master's own is in the archive`);
+  }
+  if (infraWaiting > 0) {
+    const count = counted(infraWaiting, 'revocation');
+    log.warning(`${count} in infra_crl.pem can't be merged with this master's own without the CA key`);
   }
   if (kept.length > 0) log.warning(`Removed on the active, but made anew here and kept: ${some(kept)}`);
 }
@@ -161,6 +171,7 @@ async function applyReleased(tools: UpdatePassiveCaTools, context: PassContext):
     const wish = releasedWish(held, tools);
     const drop = referenceOf(tools.set);
     await applyWish(tools, { wish, drop, accept: undefined, brakes: false, job: name }, context);
+    await tools.holds.close(held.id); // before it is forgotten: the release is no permit for the next time
     await tools.held.write((await tools.held.read()).filter(({ id }) => id !== held.id));
     context.log.success(`Released: ${held.rule}`);
   }
@@ -181,6 +192,13 @@ function releasedWish(held: HeldCa, { set, content }: UpdatePassiveCaTools) {
   };
 }
 
+// Accepted was the CA that lay here then: since, somebody replaced it.
+async function holdAll({ set, intake }: UpdatePassiveCaTools, memory: Memory, why: string): Promise<Outcome> {
+  if (memory.reported !== why) await intake.report(referenceOf(set), { state: 'held', why });
+  memory.reported = why;
+  return { kind: 'held', why };
+}
+
 async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<Outcome> {
   const { set, intake } = tools;
   await sweepContent(tools);
@@ -189,6 +207,7 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const wish = { ...drift.wish, accepted: (path: string) => set.get(path)?.sha256 };
   const applied = await applyWish(tools, { wish, drop, accept: undefined, brakes: true, job: name }, context);
   if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(drift.differs)}`);
+  await closeWhatStandsNoMore(tools, stream, context.clock.now());
   const verdict = driftVerdict(drift, applied);
   const told = JSON.stringify([drop.sequence, verdict.live, verdict.madeHere]);
   if (told !== memory.reported) await intake.report(drop, verdict);
