@@ -134,6 +134,29 @@ test.each(hostile)('a dump %s does not load, and nothing of it stays', async (_w
   expect(await names()).not.toContainEqual({ datname: 'pe-rbac_restore_1_9' });
 });
 
+// The exact types of calls of ours: without care these go before the functions of the server, which take any.
+const planted: [string, string][] = [
+  ['concat_ws', 'text, timestamptz, oid, timestamptz, text, text, text'],
+  ['json_build_object', 'text, name, text, text'],
+];
+const plant = ([name, types]: [string, string]): string =>
+  `CREATE FUNCTION public.${name}(${types}) RETURNS ${name === 'concat_ws' ? 'text' : 'json'} LANGUAGE plpgsql AS
+   $$ BEGIN INSERT INTO public.loot VALUES (session_user); RETURN NULL; END $$`;
+
+test("functions that the application named like the server's own are never called by us, on either side", async () => {
+  for (const cluster of [active, passive]) {
+    await cluster.sql('postgres', `CREATE DATABASE planted OWNER "pe-rbac"`);
+    for (const statement of ['CREATE TABLE loot (who text)', ...planted.map(plant)]) {
+      await cluster.sql('planted', `GRANT ALL ON SCHEMA public TO "pe-rbac"; ${owned(statement)}`);
+    }
+    await cluster.sql('postgres', `ALTER DATABASE planted SET search_path = public, pg_catalog`);
+  }
+  await using watching = await active.open('planted');
+  expect(await probeChange(watching)).not.toBe('');
+  await stage(passive, await dumpDatabase(active, 'planted'), 'planted', 'planted_restore_1_1');
+  for (const cluster of [active, passive]) expect(await cluster.sql('planted', 'SELECT * FROM loot')).toEqual([]);
+});
+
 test('an event trigger, a publication and what pglogical made do not reach the spare', async () => {
   await active.sql('postgres', `CREATE DATABASE extras OWNER "pe-rbac" TEMPLATE "pe-rbac"`);
   await active.sql('extras', `CREATE FUNCTION on_ddl() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;
