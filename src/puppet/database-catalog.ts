@@ -57,6 +57,7 @@ const parts = [
    FROM pg_policy p JOIN relations r ON r.oid = p.polrelid`,
   `SELECT 'function', name, concat_ws(' | ', prokind, pg_get_userbyid(proowner), ${rights('proacl', 'proowner', 'f')},
      CASE WHEN prokind <> 'a' THEN pg_get_functiondef(oid) END) FROM functions`,
+  `SELECT 'function body', name, prosrc FROM functions`,
   `SELECT 'type', name, concat_ws(' | ', typtype, pg_get_userbyid(typowner), ${rights('typacl', 'typowner', 'T')},
      CASE WHEN typtype = 'd' THEN format_type(typbasetype, typtypmod) END, typnotnull, typdefault,
      (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = types.oid)) FROM types`,
