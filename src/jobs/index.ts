@@ -50,6 +50,8 @@ export interface JobSettings {
     readonly restoreDbs: string;
   };
   readonly poll: { readonly ncDump: number; readonly dbDump: number };
+  /** Of a pass; no tool or statement in it has a shorter one of its own. */
+  readonly timeout: { readonly dbDump: number; readonly restoreDbs: number };
   readonly keptArchives: number;
   readonly hostMap: readonly { readonly active: string; readonly passive: string }[];
   readonly infrastructureGroups: readonly string[];
@@ -130,6 +132,7 @@ const dbDump = ({ admin, paths, settings }: JobHost, delivery: Delivery, workDir
     root: paths.root,
     cron: settings.cron.dbDump,
     pollMs: settings.poll.dbDump,
+    timeoutMs: settings.timeout.dbDump,
   });
 
 export interface SpareHost extends JobHost {
@@ -224,6 +227,7 @@ function restoreDbs(host: SpareHost): Job {
     adopted,
     limits: settings.limits,
     parallel: settings.parallel,
+    timeoutMs: settings.timeout.restoreDbs,
     cron: settings.cron.restoreDbs,
   });
 }
