@@ -23,7 +23,7 @@ export interface DumpedDatabase {
 
 export interface DbDumpOptions {
   readonly postgres: Postgres;
-  readonly delivery: Pick<Delivery, 'acknowledged' | 'catchUp' | 'lastPush' | 'deliver'>;
+  readonly delivery: Pick<Delivery, 'acknowledged' | 'catchUp' | 'lastPush' | 'needsWhole' | 'deliver'>;
   readonly databases: readonly DumpedDatabase[];
   /** A directory of root's alone, on the outbox's file system. */
   readonly workDirectory: string;
@@ -67,7 +67,8 @@ async function dumpOne(tools: Tools, database: DumpedDatabase, context: PassCont
   const { delivery, memory, postgres } = tools;
   const stream = dumpStream(database.name);
   const late = await delivery.catchUp(stream, context.signal);
-  const acknowledged = await delivery.acknowledged(stream);
+  const isLost = await delivery.needsWhole(stream); // the same digest as once acknowledged is no reason to confirm then
+  const acknowledged = isLost ? undefined : await delivery.acknowledged(stream);
   // Before the snapshot: what is committed in between is in both, and shows as a change once more than needed.
   const probe = await probeOnce(postgres, database.name, context.signal);
   const before = memory.get(database.name);

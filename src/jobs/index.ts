@@ -56,6 +56,8 @@ export interface JobSettings {
     readonly restoreDbs: string;
   };
   readonly poll: { readonly ncDump: number; readonly dbDump: number };
+  /** Of a pass; no tool or statement in it has a shorter one of its own. */
+  readonly timeout: { readonly dbDump: number; readonly restoreDbs: number };
   readonly keptArchives: number;
   readonly hostMap: readonly { readonly active: string; readonly passive: string }[];
   /** Names of node groups that count as the platform's, besides its own. */
@@ -137,6 +139,7 @@ const dbDump = ({ admin, paths, settings }: JobHost, delivery: Delivery, workDir
     root: paths.root,
     cron: settings.cron.dbDump,
     pollMs: settings.poll.dbDump,
+    timeoutMs: settings.timeout.dbDump,
   });
 
 export interface SpareHost extends JobHost {
@@ -245,6 +248,7 @@ function restoreDbs(host: SpareHost): Job {
     databases: settings.databases,
     adopted,
     parallel: settings.parallel,
+    timeoutMs: settings.timeout.restoreDbs,
     cron: settings.cron.restoreDbs,
   });
 }

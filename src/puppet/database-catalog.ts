@@ -38,7 +38,7 @@ const parts = [
    FROM relations JOIN pg_sequence s ON s.seqrelid = relations.oid`,
   `SELECT 'view', name, pg_get_viewdef(oid) FROM relations WHERE relkind IN ('v', 'm')`,
   `SELECT 'column', r.name || '.' || quote_ident(a.attname), concat_ws(' | ',
-     row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
+     row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum), format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, coalesce(to_jsonb(a) ->> 'attgenerated', ''),
      (SELECT c.collname FROM pg_collation c WHERE c.oid = a.attcollation), pg_get_expr(d.adbin, d.adrelid), ${rights('a.attacl', '', 'c')})
    FROM relations r JOIN pg_attribute a ON a.attrelid = r.oid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
    WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f', 'c') AND a.attnum > 0 AND NOT a.attisdropped`,
@@ -57,6 +57,7 @@ const parts = [
    FROM pg_policy p JOIN relations r ON r.oid = p.polrelid`,
   `SELECT 'function', name, concat_ws(' | ', prokind, pg_get_userbyid(proowner), ${rights('proacl', 'proowner', 'f')},
      CASE WHEN prokind <> 'a' THEN pg_get_functiondef(oid) END) FROM functions`,
+  `SELECT 'function body', name, prosrc FROM functions`,
   `SELECT 'type', name, concat_ws(' | ', typtype, pg_get_userbyid(typowner), ${rights('typacl', 'typowner', 'T')},
      CASE WHEN typtype = 'd' THEN format_type(typbasetype, typtypmod) END, typnotnull, typdefault,
      (SELECT string_agg(quote_literal(e.enumlabel), ',' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = types.oid)) FROM types`,

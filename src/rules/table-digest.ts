@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { canonicalExpression } from './expression-text.ts';
 
 /** The sum of the rows' sha256 in five lanes of 56, 56, 56, 56 and 32 bits, highest first, each lane summed by itself. */
 export type Lanes = readonly [string, string, string, string, string];
@@ -35,7 +36,7 @@ const laneShifts = [200n, 144n, 88n, 32n, 0n] as const;
 export function databaseDigest({ tables, definitions, sequences }: DatabaseContent): string {
   const parts = [
     ...tables.map(({ name, rows, lanes }) => ['table', name, String(rows), sumOfLanes(lanes).toString(16)]),
-    ...definitions.map((d) => ['definition', d.kind, d.identity, canonicalDefinition(d.definition)]),
+    ...definitions.map((d) => ['definition', d.kind, d.identity, textOf(d)]),
     ...sequences.map(({ name, last, called }) => ['sequence', name, last, String(called)]),
   ];
   let sum = 0n;
@@ -43,20 +44,24 @@ export function databaseDigest({ tables, definitions, sequences }: DatabaseConte
   return `sha256:${(sum % modulus).toString(16).padStart(64, '0')}`;
 }
 
+const textOf = ({ kind, definition }: Definition): string =>
+  verbatim.has(kind) ? definition : canonicalExpression(definition);
+
+/** Kinds without expressions: PostgreSQL gives them back byte for byte. */
+const verbatim: ReadonlySet<string> = new Set([
+  'function body',
+  'comment',
+  'schema',
+  'sequence',
+  'extension',
+  'default rights',
+]);
+
 export function sumOfLanes(lanes: Lanes): bigint {
   let sum = 0n;
   for (const [n, shift] of laneShifts.entries()) sum += BigInt(lanes[n] ?? 0) << shift;
   return sum % modulus;
 }
-
-const typeName = String.raw`(?:character varying|timestamp(?:\(\d\))? with(?:out)? time zone|time(?:\(\d\))? with(?:out)? time zone|double precision|bit varying|[\w".]+)`;
-const cast = new RegExp(String.raw`::${typeName}(?:\(\d+(?:,\s*\d+)?\))?(?:\[\])*`, 'g');
-
-/**
- * Expressions are not printed as they were read: `IN ('a')` on a varchar comes back with its casts in another place after
- * one dump and restore. So casts, brackets and blanks do not count; the rest does.
- */
-export const canonicalDefinition = (text: string): string => text.replace(cast, '').replace(/[\s()]+/g, '');
 
 /** The values that a dump sets, read from `SELECT pg_catalog.setval('public.a_id_seq', 42, true);` lines. */
 export function sequencesOfScript(script: string): SequenceValue[] {

@@ -111,6 +111,11 @@ async function lookUp(name: string, exec: Exec): Promise<OsUser> {
 
 type Target = Omit<PostgresOptions, 'runAs'> & { readonly database: string; readonly user: OsUser | undefined };
 
+// A startup option, which goes before the settings of role and database. A schema that the application may write would take
+// our calls: a function there with the very types of a call goes before the server's own, and would run as a superuser.
+// (pg_dump and pg_restore see to it themselves.)
+const ownPath = '-c search_path=pg_catalog,pg_temp';
+
 async function connect(target: Target, { signal, statementTimeoutMs = 60_000 }: ConnectOptions): Promise<Session> {
   const relay = startRelay(target, signal);
   const client = new Client({
@@ -121,6 +126,7 @@ async function connect(target: Target, { signal, statementTimeoutMs = 60_000 }: 
     query_timeout: statementTimeoutMs + 10_000, // a server that answers nothing at all
     connectionTimeoutMillis: 15_000,
     application_name: 'pe-failover',
+    options: ownPath,
   });
   client.on('error', () => undefined); // the next statement tells it
   try {

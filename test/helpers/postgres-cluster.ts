@@ -63,6 +63,7 @@ export async function startCluster(parent = tmpdir()): Promise<Cluster> {
     as('postgres').connect(database, { signal: AbortSignal.timeout(300_000) });
   const sql = async <Row>(database: string, text: string): Promise<Row[]> => {
     await using session = await open(database);
+    await session.query('SET search_path = public'); // as an application's own session; ours never have it
     return await session.query<Row>(text);
   };
   const logins = loginRoles.slice(1).map((role) => `CREATE ROLE "${role}" LOGIN;`);

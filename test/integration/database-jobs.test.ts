@@ -126,6 +126,18 @@ test('what was staged does not go live any more when the active has gone back to
   expect(way.verdicts.at(-1)).toMatchObject({ state: 'unchanged' });
 });
 
+test('after a refusal the dump is sent anew, also where the data are back at what was acknowledged before', async () => {
+  const dumping = dump();
+  await dumping.run(passContext('start'));
+  await restore().run(passContext('drop'));
+  const { deliver } = way.delivery;
+  // As the delivery does while a whole drop is asked for: nothing is confirmed.
+  const anew = { needsWhole: async () => true, deliver: (goods, context) => deliver({ ...goods, evenIfUnchanged: true }, context) } satisfies Partial<Way['delivery']>; // prettier-ignore
+  Object.assign(way.delivery, anew);
+  for (const cause of ['every', 'cron']) expect(await dumping.run(passContext(cause))).toMatchObject({ kind: 'done' });
+  expect(way.pushed).toHaveLength(3);
+});
+
 test('the first restore over other data waits for adopt', async () => {
   await dump().run(passContext('start'));
   const before = await digestsOfDatabase(passive, 'pe-rbac');

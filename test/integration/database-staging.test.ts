@@ -4,6 +4,7 @@ import { openCapture } from '../../src/puppet/database-dump.ts';
 import { mayHaveChanged, probeChange } from '../../src/puppet/database-probe.ts';
 import { sweepLeftovers } from '../../src/puppet/database-staging.ts';
 import { digestsOfDatabase, dumpDatabase, rbacVolatile, stage } from '../helpers/database-spare.ts';
+import { expressions } from '../helpers/expressions.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { privateDirectory, restoreRole, startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
 
@@ -43,6 +44,14 @@ const changes: [string, string][] = [
     'a function body',
     `CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$`,
   ],
+  [
+    'a blank in a literal of a function',
+    `CREATE OR REPLACE FUNCTION spaced() RETURNS text LANGUAGE sql AS 'SELECT ''ab'''`,
+  ],
+  [
+    'a bracket in a view',
+    `CREATE OR REPLACE VIEW nested AS SELECT id FROM subjects WHERE is_revoked OR (is_group AND is_superuser)`,
+  ],
   ['a disabled trigger', `ALTER TABLE subjects DISABLE TRIGGER subjects_touch`],
   ['a sequence', `SELECT nextval('roles_id_seq')`],
   ['an enum label', `ALTER TYPE audit_kind ADD VALUE 'gone'`],
@@ -52,6 +61,8 @@ const changes: [string, string][] = [
 test.each(changes)('%s changes the digest, and the probe sees it', async (_what, statement) => {
   await active.sql('postgres', `DROP DATABASE IF EXISTS changing`);
   await active.sql('postgres', `CREATE DATABASE changing OWNER "pe-rbac" TEMPLATE "pe-rbac"`);
+  await active.sql('changing', `CREATE FUNCTION spaced() RETURNS text LANGUAGE sql AS 'SELECT ''a b''';
+    CREATE VIEW nested AS SELECT id FROM subjects WHERE (is_revoked OR is_group) AND is_superuser`); // prettier-ignore
   const before = await digestsOfDatabase(active, 'changing');
   await using watching = await active.open('changing');
   const probe = await probeChange(watching);
@@ -62,6 +73,15 @@ test.each(changes)('%s changes the digest, and the probe sees it', async (_what,
   const after = await digestsOfDatabase(active, 'changing');
   expect(after.digest).not.toBe(before.digest);
   expect(after.wholeDigest).not.toBe(before.wholeDigest);
+});
+
+test('definitions come back from a dump and restore with the digest that they had, casts and brackets included', async () => {
+  for (const cluster of [active, passive]) await cluster.sql('postgres', 'CREATE DATABASE expressions OWNER "pe-rbac"');
+  for (const statement of expressions) {
+    await active.sql('expressions', `GRANT ALL ON SCHEMA public TO "pe-rbac"; SET ROLE "pe-rbac"; ${statement}`);
+  }
+  await passive.sql('expressions', 'GRANT ALL ON SCHEMA public TO "pe-rbac"');
+  await stage(passive, await dumpDatabase(active, 'expressions'), 'expressions', 'expressions_restore_1_1');
 });
 
 test('a change by use alone changes only the whole digest', async () => {
@@ -132,6 +152,29 @@ test.each(hostile)('a dump %s does not load, and nothing of it stays', async (_w
   await expect(stage(passive, dumped, 'pe-rbac', 'pe-rbac_restore_1_9')).rejects.toThrow(refusal);
   await expect(stage(passive, dumped, 'pe-rbac', 'pe-rbac_restore_1_9')).rejects.toMatchObject({ class: 'bad-data' });
   expect(await names()).not.toContainEqual({ datname: 'pe-rbac_restore_1_9' });
+});
+
+// The exact types of calls of ours: without care these go before the functions of the server, which take any.
+const planted: [string, string][] = [
+  ['concat_ws', 'text, timestamptz, oid, timestamptz, text, text, text'],
+  ['json_build_object', 'text, name, text, text'],
+];
+const plant = ([name, types]: [string, string]): string =>
+  `CREATE FUNCTION public.${name}(${types}) RETURNS ${name === 'concat_ws' ? 'text' : 'json'} LANGUAGE plpgsql AS
+   $$ BEGIN INSERT INTO public.loot VALUES (session_user); RETURN NULL; END $$`;
+
+test("functions that the application named like the server's own are never called by us, on either side", async () => {
+  for (const cluster of [active, passive]) {
+    await cluster.sql('postgres', `CREATE DATABASE planted OWNER "pe-rbac"`);
+    for (const statement of ['CREATE TABLE loot (who text)', ...planted.map(plant)]) {
+      await cluster.sql('planted', `GRANT ALL ON SCHEMA public TO "pe-rbac"; ${owned(statement)}`);
+    }
+    await cluster.sql('postgres', `ALTER DATABASE planted SET search_path = public, pg_catalog`);
+  }
+  await using watching = await active.open('planted');
+  expect(await probeChange(watching)).not.toBe('');
+  await stage(passive, await dumpDatabase(active, 'planted'), 'planted', 'planted_restore_1_1');
+  for (const cluster of [active, passive]) expect(await cluster.sql('planted', 'SELECT * FROM loot')).toEqual([]);
 });
 
 test('an event trigger, a publication and what pglogical made do not reach the spare', async () => {

@@ -3,17 +3,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Failure } from '../../src/errors.ts';
 import { filterArchiveList, parseArchiveList, sequenceList } from '../../src/rules/archive-list.ts';
+import { canonicalExpression } from '../../src/rules/expression-text.ts';
 import { isLeftoverName, previousName, stagingName } from '../../src/rules/database-names.ts';
 import { restoreRefusals, type RestoreFacts } from '../../src/rules/restore-refusals.ts';
 import { outcomeOfSeveral } from '../../src/rules/several.ts';
 import { swapDirection } from '../../src/rules/swap.ts';
-import {
-  canonicalDefinition,
-  databaseDigest,
-  sequencesOfScript,
-  sumOfLanes,
-  type Lanes,
-} from '../../src/rules/table-digest.ts';
+import { databaseDigest, sequencesOfScript, sumOfLanes, type Lanes } from '../../src/rules/table-digest.ts';
 import { parseVolatile } from '../../src/rules/volatile.ts';
 
 describe('volatile', () => {
@@ -58,8 +53,8 @@ describe('digest', () => {
   test('a check that PostgreSQL prints anew after a restore is still the same', () => {
     const first = `CHECK (((kind)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])))`;
     const second = `CHECK (((kind)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text])))`;
-    expect(canonicalDefinition(first)).toBe(canonicalDefinition(second));
-    expect(canonicalDefinition(first)).not.toBe(canonicalDefinition(first.replace("'b'", "'c'")));
+    expect(canonicalExpression(first)).toBe(canonicalExpression(second));
+    expect(canonicalExpression(first)).not.toBe(canonicalExpression(first.replace("'b'", "'c'")));
   });
   test('reads the sequences that a script sets, quotes and all', () => {
     const script = `SELECT pg_catalog.setval('public."it''s"', 42, true);\nSELECT pg_catalog.setval('public.b', 1, false);\n`;
@@ -96,6 +91,31 @@ describe('an interrupted swap', () => {
       way: 'stuck',
       why: expect.stringContaining('OID 1') as string,
     });
+  });
+});
+
+describe('a definition', () => {
+  test.each([
+    ['another bracket', '((a OR b) AND c)', '(a OR (b AND c))'],
+    ['a bracket in sums', '((x + 1) * 2)', '(x + (1 * 2))'],
+    ['a blank in a literal', "(a = 'a b')", "(a = 'ab')"],
+    ['brackets in a literal', "(a = '(b)')", "(a = 'b')"],
+    ['a cast in a literal', "(a = 'b::text')", "(a = 'b')"],
+    ['an argument', 'f(a, (b))', 'f(a) , b'],
+  ])('differs by %s', (_what, one, two) => {
+    expect(canonicalExpression(one)).not.toBe(canonicalExpression(two));
+  });
+  test.each([
+    [
+      'where casts moved',
+      "(((kind)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])))",
+      "((kind)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text]))",
+    ],
+    ['where AND was nested in AND', '(((g >= 1) AND (g <= 5)) AND (c > 2))', '((g >= 1) AND (g <= 5) AND (c > 2))'],
+    ['in its blanks', 'SELECT a\n   FROM t', ' SELECT a FROM t'],
+  ])('is the same %s', (_what, one, two) => expect(canonicalExpression(one)).toBe(canonicalExpression(two)));
+  test('whose brackets do not fit is read all the same', () => {
+    expect(canonicalExpression(`) ${'('.repeat(50_000)} it's`)).toContain("it ' s");
   });
 });
 

@@ -1,6 +1,6 @@
 import { byPlace } from '../../drops/archive.ts';
 import type { VerifiedDrop } from '../../drops/intake.ts';
-import { Failure } from '../../errors.ts';
+import { Failure, toFailure } from '../../errors.ts';
 import { eachDatabase } from '../../puppet/each-database.ts';
 import { findByOid, maintenanceDatabase } from '../../puppet/database-facts.ts';
 import { sweepLeftovers } from '../../puppet/database-staging.ts';
@@ -11,27 +11,34 @@ import { referenceOf, stageDrop } from './stage.ts';
 import { quarantine, recoverOne, switchStaged, type Switched } from './switch.ts';
 import type { RestoreDbsOptions, RestoredDatabase } from './tools.ts';
 
-/** Causes of a pass that may stop services; any other only loads and checks what arrived. */
+/** Causes of a pass that may stop services, and its retries; any other only loads and checks what arrived. */
 const switching = new Set(['cron', 'by hand', 'promotion']);
 
 /** Loads what arrived beside the live databases at once, and makes it live at its predictable minute. */
 export function createRestoreDbs(options: RestoreDbsOptions): Job {
   const streams = options.databases.map(({ name }) => `db-dump.${name}`);
+  const owed: Owed = new Set();
   return {
     name: 'restore-dbs',
     role: 'passive',
     triggers: [{ kind: 'start' }, { kind: 'drop', streams }, { kind: 'cron', expression: options.cron ?? '3 * * * *' }],
     run: (context) =>
-      eachDatabase(options.databases, context.signal, (database) => restoreOne(options, database, context)),
+      eachDatabase(options.databases, context.signal, (database) => restoreOne(options, database, owed, context)),
   };
 }
+
+/** Databases whose minute came, and whose switch was put off since: the retry of such a pass may switch. */
+type Owed = Set<string>;
 
 async function restoreOne(
   tools: RestoreDbsOptions,
   database: RestoredDatabase,
+  owed: Owed,
   context: PassContext,
 ): Promise<Outcome> {
   const { name } = database;
+  const isMinute = switching.has(context.cause) || (context.cause === 'retry' && owed.has(name));
+  if (isMinute) owed.add(name);
   const store = createRecordStore(tools.stateDirectory, name);
   await recoverOne(tools, name, store, context);
   await honourRelease(tools, store);
@@ -39,13 +46,33 @@ async function restoreOne(
   await tidy(tools, name, store, drop, context);
   // Tidying may have settled it.
   const next = await tools.intake.next(`db-dump.${name}`);
-  const staging = next === undefined ? undefined : await stageDrop(tools, store, next, context);
-  if (staging?.kind === 'done') await tidy(tools, name, store, next, context);
+  const staging = await stageNext(tools, name, store, next, context);
   const { staged } = await store.read();
-  if (!switching.has(context.cause) || staged === undefined) {
+  if (!isMinute || staged === undefined) {
+    if (isMinute) owed.delete(name);
+    if (staging instanceof Failure) throw staging;
     return staging ?? { kind: 'unchanged', why: staged === undefined ? 'nothing arrived' : 'staged already' };
   }
-  return await conclude(tools, store, next, await switchStaged(tools, database, staged, context));
+  const switched = await switchStaged(tools, database, staged, context);
+  if (switched.kind !== 'not tried' || switched.outcome.kind !== 'waiting') owed.delete(name);
+  const outcome = await conclude(tools, store, next, switched);
+  if (staging instanceof Failure) throw staging;
+  return outcome;
+}
+
+/** A failure is handed on: it must not keep an older drop, which is loaded and checked, from going live. */
+async function stageNext(
+  tools: RestoreDbsOptions,
+  name: string,
+  store: RecordStore,
+  next: VerifiedDrop | undefined,
+  context: PassContext,
+): Promise<Outcome | Failure | undefined> {
+  if (next === undefined) return undefined;
+  const staging = await stageDrop(tools, store, next, context).catch((error: unknown) => toFailure(error));
+  if (staging instanceof Failure && staging.class === 'interrupted') throw staging;
+  await tidy(tools, name, store, next, context); // of an older one nothing may be left to count on
+  return staging;
 }
 
 /** A content that failed here is refused until an admin says that its cause is mended. */

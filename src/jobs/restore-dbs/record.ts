@@ -13,6 +13,8 @@ export interface Staged {
   readonly build: string;
   readonly needs: readonly Need[];
   readonly detail: DumpDetail;
+  /** The receipt `staged` is written. */
+  readonly reported?: true;
 }
 
 /** What the spare remembers of one database between passes. */

@@ -7,7 +7,7 @@ import { stagingName } from '../../rules/database-names.ts';
 import type { DropReference } from '../../rules/receipt.ts';
 import { isVolatilePattern, parseVolatile } from '../../rules/volatile.ts';
 import type { Outcome, PassContext } from '../job.ts';
-import type { RecordStore } from './record.ts';
+import type { RecordStore, RestoreRecord, Staged } from './record.ts';
 import type { RestoreDbsOptions } from './tools.ts';
 
 export const stageTimeoutMs = 1_800_000;
@@ -20,16 +20,11 @@ export async function stageDrop(
   context: PassContext,
 ): Promise<Outcome> {
   const record = await store.read();
+  const known = await knownDrop(tools, store, record, drop);
+  if (known !== undefined) return known;
   const reference = referenceOf(drop);
   const { manifest, directory } = drop;
   const database = databaseOf(manifest.stream);
-  if (record.staged?.drop.sequence === reference.sequence && record.staged.drop.epoch.id === reference.epoch.id) {
-    return { kind: 'unchanged', why: 'staged already' };
-  }
-  if (record.quarantined?.drop.digest === manifest.digest) {
-    await tools.intake.settle(drop, { state: 'failed', why: `quarantined: ${record.quarantined.why}` });
-    return { kind: 'unchanged', why: 'quarantined' };
-  }
   try {
     const detail = parseDetail(manifest.detail);
     const live = await liveDigests(tools, database, detail.volatile, context.signal);
@@ -40,7 +35,7 @@ export async function stageDrop(
     const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail };
     await store.write({ ...record, staged });
     const why = live.digest === detail.digest ? 'staged; differs only in what changes by use' : 'staged and checked';
-    await tools.intake.report(reference, { state: 'staged', why });
+    await reportStaged(tools, store, staged, why);
     return { kind: 'done', why };
   } catch (error) {
     const failure = toFailure(error);
@@ -62,6 +57,34 @@ async function settleUnchanged(
   const why = 'live is the same';
   await intake.settle(drop, { state: 'unchanged', why });
   return { kind: 'unchanged', why };
+}
+
+/** Of a drop that is loaded already, or that is refused for its content. */
+async function knownDrop(
+  tools: RestoreDbsOptions,
+  store: RecordStore,
+  { staged, quarantined }: RestoreRecord,
+  drop: VerifiedDrop,
+): Promise<Outcome | undefined> {
+  const { epoch, sequence, digest } = drop.manifest;
+  if (staged?.drop.sequence === sequence && staged.drop.epoch.id === epoch.id) {
+    if (staged.reported !== true) await reportStaged(tools, store, staged, 'staged and checked');
+    return { kind: 'unchanged', why: 'staged already' };
+  }
+  if (quarantined?.drop.digest !== digest) return undefined;
+  await tools.intake.settle(drop, { state: 'failed', why: `quarantined: ${quarantined.why}` });
+  return { kind: 'unchanged', why: 'quarantined' };
+}
+
+// Killed before it is noted, it is reported again: without that word the active would dump and push at each look.
+async function reportStaged(
+  { intake }: RestoreDbsOptions,
+  store: RecordStore,
+  staged: Staged,
+  why: string,
+): Promise<void> {
+  await intake.report(staged.drop, { state: 'staged', why });
+  await store.write({ ...(await store.read()), staged: { ...staged, reported: true } });
 }
 
 export const databaseOf = (stream: string): string => stream.slice(stream.indexOf('.') + 1);
