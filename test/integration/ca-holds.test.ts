@@ -130,3 +130,17 @@ test('a CA certificate that was renewed with its key waits for a release', async
   expect(await readFile(spare('ca_crt.pem'), 'utf8')).toBe(await readFile(active('ca_crt.pem'), 'utf8'));
   expect(await kept()).toEqual([]);
 });
+
+test('a certificate that the spare renewed itself stays, and counts as made here', async () => {
+  await pair.active.sign('a.lab');
+  await pair.sync();
+  await pair.spare.sign('a.lab');
+  const renewed = await readFile(spare('signed/a.lab.pem'), 'utf8');
+  await pair.compare();
+  expect(await readFile(spare('signed/a.lab.pem'), 'utf8')).toBe(renewed);
+  expect(pair.verdicts.at(-1)).toMatchObject({ live: { ok: true }, madeHere: { certificates: 1 } });
+  expect(pair.log.filter((line) => line.startsWith('WARNING'))).toEqual([]);
+  await pair.spare.revoke('a.lab');
+  await pair.compare();
+  expect(await readFile(spare('signed/a.lab.pem'), 'utf8')).toBe(await readFile(active('signed/a.lab.pem'), 'utf8'));
+});

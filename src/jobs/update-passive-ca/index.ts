@@ -206,7 +206,8 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const drop = referenceOf(set);
   const wish = { ...drift.wish, accepted: (path: string) => set.get(path)?.sha256 };
   const applied = await applyWish(tools, { wish, drop, accept: undefined, brakes: true, job: name }, context);
-  if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(drift.differs)}`);
+  const back = drift.differs.filter((path) => !applied.own.includes(path));
+  if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
   const verdict = driftVerdict(drift, applied);
   const told = JSON.stringify([drop.sequence, verdict.live, verdict.madeHere]);
@@ -216,7 +217,8 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   return { kind: applied.actions > 0 ? 'done' : 'unchanged', why: verdict.why, detail };
 }
 
-function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions }: Applied): Verdict {
+function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions, own }: Applied): Verdict {
+  const made = { ...madeHere, certificates: madeHere.certificates + own.length };
   const differing = [...bad.keys()].sort();
   const ok = differing.length === 0 && unhealable.length === 0;
   const why = ok
@@ -224,7 +226,7 @@ function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions }: Applied
       ? 'live again as the active last had it'
       : 'live as the active last had it'
     : 'live differs';
-  return { state: 'unchanged', why, live: { ok, missing: unhealable, differing }, madeHere };
+  return { state: 'unchanged', why, live: { ok, missing: unhealable, differing }, madeHere: made };
 }
 
 const referenceOf = (set: AcceptedSet) => ({
