@@ -12,6 +12,7 @@ import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import { inParallel } from '../system/in-parallel.ts';
 import type { CrlSources } from './ca-crl.ts';
 import { infraCrl, infraDecisions } from './ca-infra.ts';
+import { ownRenewals } from './ca-own.ts';
 import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
 
 /** What should become live: a drop, a healing, or something that was held and is released. */
@@ -38,6 +39,8 @@ export interface CaSides {
 export interface CaFacts extends CrlDecisions {
   readonly authorities: readonly Certificate[];
   readonly hashes: ReadonlyMap<string, string>;
+  /** Certificates that this master renewed while the active did not: they stay. */
+  readonly own: readonly string[];
   /** Paths whose content may not go live, with the reason. */
   readonly bad: ReadonlyMap<string, string>;
   readonly crls: CrlSources;
@@ -52,6 +55,8 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
   const authorities = await live.authorities();
   const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted];
   const hashes = await live.hashes(paths, (path) => set.get(path));
+  const unchanged = wish.incoming.filter(({ path, sha256 }) => wish.accepted(path) === sha256);
+  const own = await ownRenewals(sides, unchanged, hashes, authorities);
   const bad = await badContent(wish, hashes, authorities, live.readCrls);
   const crls = await readLists(wish, sides, bad, authorities);
   const inventory = missingLines(await textOfInventory(wish, live), wish.inventoryLines);
@@ -65,7 +70,7 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
     vanishing: wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path)),
   });
   const serial = await nextSerial(wish, sides, inventory);
-  return { authorities, hashes, bad, crls, ...lists, holds, serial, inventory };
+  return { authorities, hashes, own, bad, crls, ...lists, holds, serial, inventory };
 }
 
 /** The plan, with what is held left out. */
@@ -76,7 +81,7 @@ export function planFrom(wish: CaWish, facts: CaFacts, held: ReadonlySet<string>
     incoming: wish.incoming,
     deleted: wish.deleted,
     bad: facts.bad,
-    held,
+    held: new Set([...held, ...facts.own]),
     serial: facts.serial,
     inventory: facts.inventory,
     crls: facts.decisions,

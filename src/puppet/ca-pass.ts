@@ -56,6 +56,8 @@ export interface Applied {
   readonly why: string;
   readonly bad: ReadonlyMap<string, string>;
   readonly bothSigned: readonly string[];
+  /** Certificates that this master renewed itself. */
+  readonly own: readonly string[];
   readonly kept: readonly string[];
   readonly sentences: readonly string[];
   /** Revocations of infra_crl.pem that wait for the CA's key. */
@@ -89,6 +91,7 @@ export async function applyWish(tools: CaPassTools, request: CaPassRequest, cont
     why: plan.actions.length === 0 ? 'live already' : `applied in ${counted(plan.actions.length, 'change')}`,
     bad: facts.bad,
     bothSigned: plan.bothSigned,
+    own: facts.own,
     kept: plan.kept,
     infraWaiting: facts.infraWaiting,
     sentences: held.map(({ sentence }) => sentence),

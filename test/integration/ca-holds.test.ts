@@ -1,4 +1,4 @@
-import { copyFile, cp, readdir, readFile, rm } from 'node:fs/promises';
+import { copyFile, cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { exec } from '../../src/system/exec.ts';
@@ -129,4 +129,33 @@ test('a CA certificate that was renewed with its key waits for a release', async
   await pair.compare();
   expect(await readFile(spare('ca_crt.pem'), 'utf8')).toBe(await readFile(active('ca_crt.pem'), 'utf8'));
   expect(await kept()).toEqual([]);
+});
+
+test('a certificate that the spare renewed itself stays, and counts as made here', async () => {
+  await pair.active.sign('a.lab');
+  await pair.sync();
+  await pair.spare.sign('a.lab');
+  const renewed = await readFile(spare('signed/a.lab.pem'), 'utf8');
+  await pair.compare();
+  expect(await readFile(spare('signed/a.lab.pem'), 'utf8')).toBe(renewed);
+  expect(pair.verdicts.at(-1)).toMatchObject({ live: { ok: true }, madeHere: { certificates: 1 } });
+  expect(pair.log.filter((line) => line.startsWith('WARNING'))).toEqual([]);
+  await pair.spare.revoke('a.lab');
+  await pair.compare();
+  expect(await readFile(spare('signed/a.lab.pem'), 'utf8')).toBe(await readFile(active('signed/a.lab.pem'), 'utf8'));
+});
+
+test('what a compare cannot put back is a failure with its path, until it is as it was', async () => {
+  await pair.active.sign('a.lab');
+  await pair.sync();
+  const good = await readFile(spare('signed/a.lab.pem'));
+  await rm(join(pair.root, 'content'), { recursive: true });
+  await rm(spare('signed/a.lab.pem'));
+  await pair.compare();
+  const why = 'Not put back: signed/a.lab.pem differs, and its content is not kept here intact';
+  expect(pair.verdicts.at(-1)).toMatchObject({ state: 'failed', why });
+  expect(pair.log.at(-1)).toBe(`FAILURE ${why}`);
+  await writeFile(spare('signed/a.lab.pem'), good);
+  await pair.compare();
+  expect(pair.verdicts.at(-1)).toMatchObject({ state: 'unchanged', live: { ok: true } });
 });

@@ -62,6 +62,13 @@ describe('when something is missing', () => {
     expect(await readdir(spare('signed'))).toEqual(['a.lab.pem']);
   });
 
+  test("the spare's own certificate does not travel", async () => {
+    await pair.active.signMany(['a.lab', 'spare.lab']);
+    await pair.sync();
+    await pair.sync([active(signed('spare.lab'))]);
+    expect(await readdir(spare('signed'))).toEqual(['a.lab.pem']);
+  });
+
   test('a drop that brings a key is refused whole', async () => {
     await pair.sync();
     const before = await bytes(spare('ca_key.pem'));

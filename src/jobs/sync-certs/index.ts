@@ -22,7 +22,7 @@ export interface SyncCertsTools {
   /** What the spare last acknowledged, kept on this side. */
   readonly set: AcceptedSet;
   readonly delivery: Omit<Delivery, 'manifest'>;
-  /** For the log: where the CA goes to. */
+  /** The certname of where the CA goes to. Its own certificate never travels. */
   readonly spare: string;
   /** A directory of our own, on the file system of the outbox. */
   readonly work: string;
@@ -131,7 +131,7 @@ async function pathsToCompare(
   whole: boolean,
 ): Promise<string[]> {
   const excluded = (path: string): boolean =>
-    kindOf(path) === 'certificate' && tools.excludeCerts.includes(certnameOf(path));
+    kindOf(path) === 'certificate' && [...tools.excludeCerts, tools.spare].includes(certnameOf(path));
   if (context.changed === undefined || whole) {
     const { paths, skipped } = await listCa(tools.cadir);
     for (const what of skipped) context.log.warning(`Skipped in the CA directory: ${what}`);

@@ -206,25 +206,32 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const drop = referenceOf(set);
   const wish = { ...drift.wish, accepted: (path: string) => set.get(path)?.sha256 };
   const applied = await applyWish(tools, { wish, drop, accept: undefined, brakes: true, job: name }, context);
-  if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(drift.differs)}`);
+  const back = drift.differs.filter((path) => !applied.own.includes(path));
+  if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
   const verdict = driftVerdict(drift, applied);
   const told = JSON.stringify([drop.sequence, verdict.live, verdict.madeHere]);
-  if (told !== memory.reported) await intake.report(drop, verdict);
+  if (told !== memory.reported) {
+    await intake.report(drop, verdict);
+    if (verdict.state === 'failed') context.log.failure(verdict.why);
+  }
   memory.reported = told;
   const detail = { actions: applied.actions, ...verdict.madeHere };
   return { kind: applied.actions > 0 ? 'done' : 'unchanged', why: verdict.why, detail };
 }
 
-function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions }: Applied): Verdict {
+function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions, own }: Applied): Verdict {
+  const made = { ...madeHere, certificates: madeHere.certificates + own.length };
   const differing = [...bad.keys()].sort();
   const ok = differing.length === 0 && unhealable.length === 0;
-  const why = ok
-    ? actions > 0
-      ? 'live again as the active last had it'
-      : 'live as the active last had it'
-    : 'live differs';
-  return { state: 'unchanged', why, live: { ok, missing: unhealable, differing }, madeHere };
+  const live = { ok, missing: unhealable, differing };
+  const crlProblem = bad.get('ca_crl.pem');
+  const lost = unhealable.map((path) => `${path} differs, and its content is not kept here intact`);
+  const broken = crlProblem === undefined ? lost : [...lost, `ca_crl.pem was not believed: ${crlProblem}`];
+  if (broken.length > 0) return { state: 'failed', why: `Not put back: ${some(broken)}`, live, madeHere: made };
+  const done = actions > 0 ? 'live again as the active last had it' : 'live as the active last had it';
+  const why = ok ? done : `live but for what is no certificate of this CA: ${some(differing)}`;
+  return { state: 'unchanged', why, live, madeHere: made };
 }
 
 const referenceOf = (set: AcceptedSet) => ({
