@@ -36,7 +36,8 @@ export async function stageDrop(
       return { kind: 'unchanged', why: 'live is the same' };
     }
     const name = stagingName(database, manifest);
-    const staging = { database, name, directory, build: manifest.build, detail };
+    const superseded = record.staged?.name;
+    const staging = { database, name, directory, build: manifest.build, detail, superseded };
     const oid = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
     const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail };
     await store.write({ ...record, staged });
