@@ -57,11 +57,16 @@ export interface Host {
 export async function gatherRestoreFacts(
   session: Session,
   postgres: Postgres,
-  drop: { readonly database: string; readonly build: string; readonly detail: DumpDetail },
+  drop: {
+    readonly database: string;
+    readonly build: string;
+    readonly detail: DumpDetail;
+    readonly superseded?: string | undefined;
+  },
   host: Host,
 ): Promise<RestoreFacts> {
   const { database, detail } = drop;
-  const [row] = await session.query<Gathered>(gatherQuery, [database, detail.roles]);
+  const [row] = await session.query<Gathered>(gatherQuery, [database, detail.roles, drop.superseded ?? '']);
   if (row === undefined) throw new Failure('bug', 'PostgreSQL gave no facts', { where: database });
   const allowed = new Set(host.allowedExtensions);
   const foreign = detail.extensions.filter(({ name, schema }) => !allowed.has(name) || schema !== 'public');
@@ -78,6 +83,7 @@ export async function gatherRestoreFacts(
     missingRoles: row.missing,
     foreignExtensions: foreign.map(({ name, schema }) => (schema === 'public' ? name : `${name} in schema ${schema}`)),
     free,
+    supersededBytes: Number(row.superseded),
     stagingBytes: detail.bytes,
     // What a load writes is logged as well, until two checkpoints have passed.
     walBytes: Math.min(detail.bytes, 2 * Number(row.wal)),
@@ -92,6 +98,7 @@ interface Gathered {
   readonly major: number;
   readonly directory: string;
   readonly wal: string;
+  readonly superseded: string;
 }
 
 const gatherQuery = `SELECT
@@ -101,7 +108,8 @@ const gatherQuery = `SELECT
   ARRAY(SELECT r::text FROM unnest($2::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)) AS missing,
   current_setting('server_version_num')::int / 10000 AS major,
   current_setting('data_directory') AS directory,
-  pg_size_bytes(current_setting('max_wal_size'))::text AS wal`;
+  pg_size_bytes(current_setting('max_wal_size'))::text AS wal,
+  coalesce((SELECT pg_database_size(oid) FROM pg_database WHERE datname = $3), 0)::text AS superseded`;
 
 async function freeBytes(directory: string): Promise<number | undefined> {
   const found = await statfs(directory).catch(() => undefined); // another mount namespace: then nothing is known

@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts';
 import { filterArchiveList, parseArchiveList } from '../rules/archive-list.ts';
-import { restoreRefusals } from '../rules/restore-refusals.ts';
+import { restoreRefusals, supersededIsInTheWay } from '../rules/restore-refusals.ts';
 import { parseVolatile } from '../rules/volatile.ts';
 import { CommandError } from '../system/exec.ts';
 import { loginHint, quoteName, quoteText, type Postgres, type Session } from '../system/postgres.ts';
@@ -37,6 +37,8 @@ export interface Staging {
   readonly directory: string;
   readonly build: string;
   readonly detail: DumpDetail;
+  /** Database of an older drop that is loaded: dropped where there is too little space beside it. */
+  readonly superseded?: string | undefined;
 }
 
 export interface StagingTools {
@@ -99,8 +101,13 @@ export async function endSessions(session: Session, databases: readonly string[]
 }
 
 async function refuse(session: Session, { admin, host }: StagingTools, staging: Staging): Promise<void> {
-  const [first, ...others] = restoreRefusals(await gatherRestoreFacts(session, admin, staging, host));
-  if (first === undefined) return;
+  const facts = await gatherRestoreFacts(session, admin, staging, host);
+  const [first, ...others] = restoreRefusals(facts);
+  if (first === undefined) {
+    if (staging.superseded !== undefined && supersededIsInTheWay(facts))
+      await dropDatabase(session, staging.superseded);
+    return;
+  }
   const why = [first, ...others].map((refusal) => refusal.why).join('; ');
   throw new Failure('config', 'cannot restore database', { where: staging.database, why, hint: first.hint });
 }

@@ -15,6 +15,8 @@ export interface RestoreFacts {
   readonly foreignExtensions: readonly string[];
   /** Free where PostgreSQL keeps its data; undefined where it is another host. */
   readonly free: number | undefined;
+  /** What would be free if the database of an older drop were dropped. */
+  readonly supersededBytes: number;
   readonly stagingBytes: number;
   readonly walBytes: number;
 }
@@ -86,8 +88,16 @@ function extensionsRefusal({ foreignExtensions }: RestoreFacts): Refusal | undef
   return { why, hint: 'An extension is code that a superuser installs: add it to the allowed ones if you trust it' };
 }
 
-function spaceRefusal({ free, stagingBytes, walBytes }: RestoreFacts): Refusal | undefined {
-  const needed = stagingBytes + walBytes + reserve;
+const neededBytes = ({ stagingBytes, walBytes }: RestoreFacts): number => stagingBytes + walBytes + reserve;
+
+/** Only without the database of an older drop is there room; while there is, it waits for its minute. */
+export const supersededIsInTheWay = (facts: RestoreFacts): boolean =>
+  facts.free !== undefined && facts.free < neededBytes(facts) && spaceRefusal(facts) === undefined;
+
+function spaceRefusal(facts: RestoreFacts): Refusal | undefined {
+  const { supersededBytes, stagingBytes, walBytes } = facts;
+  const free = facts.free === undefined ? undefined : facts.free + supersededBytes;
+  const needed = neededBytes(facts);
   if (free === undefined || free >= needed) return undefined;
   const parts = `staging ${megabytes(stagingBytes)}, WAL ${megabytes(walBytes)}, reserve ${megabytes(reserve)}`;
   const why = `too little space: ${megabytes(free)} free beside the live one, ${megabytes(needed)} needed (${parts})`;

@@ -5,7 +5,7 @@ import { Failure } from '../../src/errors.ts';
 import { filterArchiveList, parseArchiveList, sequenceList } from '../../src/rules/archive-list.ts';
 import { canonicalExpression } from '../../src/rules/expression-text.ts';
 import { isLeftoverName, previousName, stagingName } from '../../src/rules/database-names.ts';
-import { restoreRefusals, type RestoreFacts } from '../../src/rules/restore-refusals.ts';
+import { restoreRefusals, supersededIsInTheWay, type RestoreFacts } from '../../src/rules/restore-refusals.ts';
 import { outcomeOfSeveral } from '../../src/rules/several.ts';
 import { swapDirection } from '../../src/rules/swap.ts';
 import { databaseDigest, sequencesOfScript, sumOfLanes, type Lanes } from '../../src/rules/table-digest.ts';
@@ -122,7 +122,7 @@ describe('a definition', () => {
 describe('a restore is refused', () => {
   const good: RestoreFacts = {
     database: 'pe-rbac', preparedTransactions: 0, slots: [], subscriptions: [], build: '1', buildHere: '1', major: 15, majorHere: 15,
-    missingRoles: [], foreignExtensions: [], free: 1e9, stagingBytes: 1e8, walBytes: 1e8,
+    missingRoles: [], foreignExtensions: [], free: 1e9, supersededBytes: 0, stagingBytes: 1e8, walBytes: 1e8,
   }; // prettier-ignore
   test('never without a reason', () => expect(restoreRefusals(good)).toEqual([]));
   test.each([
@@ -139,6 +139,13 @@ describe('a restore is refused', () => {
     expect(refusals).toHaveLength(1);
     expect(refusals[0]?.why).toContain(sentence);
     expect(refusals[0]?.hint).not.toBe('');
+  });
+  test('not for space that the database of an older drop holds: that one goes, and only then', () => {
+    const full = { ...good, free: 2e8, supersededBytes: 1e8 };
+    expect(restoreRefusals(full)).toEqual([]);
+    expect(supersededIsInTheWay(full)).toBe(true);
+    expect(supersededIsInTheWay({ ...full, free: 1e9 })).toBe(false);
+    expect(supersededIsInTheWay({ ...full, supersededBytes: 1e6 })).toBe(false);
   });
   test('not for space on another host, where nothing is known', () => {
     expect(restoreRefusals({ ...good, free: undefined })).toEqual([]);

@@ -30,7 +30,8 @@ export async function stageDrop(
     const live = await liveDigests(tools, database, detail.volatile, context.signal);
     if (live.wholeDigest === detail.wholeDigest) return await settleUnchanged(tools, store, drop);
     const name = stagingName(database, manifest);
-    const staging = { database, name, directory, build: manifest.build, detail };
+    const superseded = record.staged?.name;
+    const staging = { database, name, directory, build: manifest.build, detail, superseded };
     const oid = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
     const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail };
     await store.write({ ...record, staged });
