@@ -1,7 +1,8 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { baseOf, type Delivery, type Goods } from '../drops/delivery.ts';
-import { isAmong, sayWord, type Sentences } from '../drops/word.ts';
+import { isAmong, sayWord, type Said, type Sentences } from '../drops/word.ts';
+import type { JobLog } from '../system/log.ts';
 import { Failure } from '../errors.ts';
 import { arrived, type Receipt } from '../rules/receipt.ts';
 import { addWeight, formatSetDigest } from '../rules/set-digest.ts';
@@ -93,7 +94,7 @@ async function send(
     if (receipt === undefined) return { kind: 'unchanged', why: 'as the spare has it' };
     // Captured whole, and acknowledged by a word that came late: from now on changes are counted from it.
     if (base === undefined) set.rebuild(changes.put, receipt);
-    return sayWord(receipt, sentencesFor(spare), context.log, isAmong(receipt, late));
+    return tell(receipt, spare, context.log, isAmong(receipt, late));
   }
   return judge(tools, context, changes, delivered.receipt, base === undefined);
 }
@@ -121,6 +122,14 @@ function goodsOf(tools: SyncFilesTools, capture: FileCapture, changes: SetChange
   };
 }
 
+/** What was left out waits there for its obstacle to go; the other files are live, and the next change must not be kept. */
+function tell(receipt: Receipt, spare: string, log: JobLog, isNews: boolean): Said {
+  if (receipt.state !== 'failed') return sayWord(receipt, sentencesFor(spare), log, isNews);
+  if (isNews) log.failure(`${sentencesFor(spare).failed}: ${receipt.why}`);
+  const detail = { sequence: receipt.sequence, receipt: receipt.state };
+  return { kind: isNews ? 'waiting' : 'unchanged', why: `failed there: ${receipt.why}`, detail };
+}
+
 function judge(
   { set, spare }: SyncFilesTools,
   { log }: PassContext,
@@ -134,7 +143,7 @@ function judge(
     if (whole) set.rebuild(changes.put, receipt);
     else set.commit(changes, receipt);
   }
-  const said = sayWord(receipt, sentencesFor(spare), log, true);
+  const said = tell(receipt, spare, log, true);
   return { ...said, detail: { ...said.detail, files: changes.put.length, deleted: changes.remove.length } };
 }
 

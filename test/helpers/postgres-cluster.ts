@@ -105,13 +105,14 @@ async function configure(data: string, socket: string): Promise<void> {
 
 async function ready(server: ChildProcess): Promise<void> {
   let said = '';
-  const stderr = server.stderr;
-  if (stderr === null) throw new Error('no stderr');
-  for await (const chunk of stderr.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
-    said += String(chunk);
-    if (said.includes('ready to accept connections')) return void stderr.resume();
-  }
-  throw new Error(`PostgreSQL did not start: ${said}`);
+  await new Promise<void>((resolve, reject) => {
+    // Listened to for ever: a full pipe would stop every backend at its next line.
+    server.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      if (said.length < 65_536) said += chunk;
+      if (said.includes('ready to accept connections')) resolve();
+    });
+    server.once('exit', () => reject(new Error(`PostgreSQL did not start: ${said}`)));
+  });
 }
 
 /** An empty directory below a place that only we may enter, as the outbox is. */
