@@ -29,6 +29,7 @@ export async function databaseNumber({ cluster }: Side): Promise<string> {
 /** All rows of each table as sorted text, without what changes by mere use. */
 async function rowsOf({ cluster }: Side): Promise<Map<string, string>> {
   await using session = await cluster.open(database);
+  await session.query('SET search_path = public');
   const columns = await session.query<{ table_name: string; column_name: string }>(
     `SELECT table_name, column_name FROM information_schema.columns NATURAL JOIN information_schema.tables
        WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY table_name, column_name`,
