@@ -1,5 +1,5 @@
 // The active's side of the way against a gate that answers what a test wants: old words of root, repeated words, none.
-import { mkdirSync, mkdtempSync, realpathSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createDelivery, type Delivery, type DeliveryContext } from '../../src/drops/delivery.ts';
@@ -20,7 +20,7 @@ export const receiptOf = (words: Partial<Receipt> = {}): Receipt => ({
   ...words,
 });
 
-export interface LyingGate {
+export interface LyingGate extends Disposable {
   readonly delivery: Delivery;
   readonly context: DeliveryContext;
   /** What it says to a push, and whenever it is asked for receipts. */
@@ -64,6 +64,7 @@ export async function startLyingGate(): Promise<LyingGate> {
     onAsked: () => [],
     asked: 0,
     known: () => state.read<StreamState>('sync-certs'),
+    [Symbol.dispose]: () => rmSync(home, { recursive: true }),
     published: (words = {}) =>
       state.write('sync-certs', { epoch, sequence: 1, digest: digest('b'), publishedAt: '2026-01-01', ...words }),
   };

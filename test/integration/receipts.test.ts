@@ -1,10 +1,11 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { digest, receiptOf, startLyingGate, type LyingGate } from '../helpers/lying-gate.ts';
 
 let gate: LyingGate;
 beforeEach(async () => {
   gate = await startLyingGate();
 });
+afterEach(() => gate[Symbol.dispose]());
 
 const push = () =>
   gate.delivery.deliver(
