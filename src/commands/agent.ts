@@ -21,8 +21,38 @@ export async function runAgent(
 ): Promise<number> {
   const master = await openMaster(await openHost(root), { stderr: true });
   const log = master.log.forJob('agent');
+  try {
+    await liveAs(master, signal, progress);
+    log.success(`The agent of ${master.certname} ends`);
+    return 0;
+  } catch (error) {
+    log.failure(`The agent of ${master.certname} ends: ${toFailure(error).message}`);
+    throw error;
+  } finally {
+    await master.log.close();
+  }
+}
+
+async function liveAs(master: Master, signal: AbortSignal, progress?: (point: TransitionPoint) => void): Promise<void> {
   await master.spare.introduce();
-  const agent = createAgent({
+  const agent = await agentOf(master, progress);
+  const served = await serveAgent(master, agent);
+  master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
+  const over = new AbortController();
+  const living = AbortSignal.any([signal, over.signal]);
+  const beside = [publishStatus(master, agent, living), endInterrupted(master, living)];
+  try {
+    await agent.run(signal);
+  } finally {
+    over.abort();
+    await Promise.all(beside);
+    await served.close();
+  }
+}
+
+async function agentOf(master: Master, progress?: (point: TransitionPoint) => void): Promise<Agent> {
+  const log = master.log.forJob('agent');
+  return createAgent({
     clock: master.clock,
     log,
     fact: { path: master.paths.fact, ...(await factOwner(master)) },
@@ -40,18 +70,6 @@ export async function runAgent(
     },
     workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
   });
-  const served = await serveAgent(master, agent);
-  log.success(`The agent of ${master.certname} runs`);
-  const beside = [publishStatus(master, agent, signal), endInterrupted(master, signal)];
-  try {
-    await agent.run(signal);
-  } finally {
-    await Promise.all(beside);
-    await served.close();
-    log.success(`The agent of ${master.certname} ends`);
-    await master.log.close();
-  }
-  return 0;
 }
 
 const endAgainMs = 15_000;

@@ -1,4 +1,5 @@
 import { isNews, type Confirmation, type TakenConfirmation } from '../rules/confirm.ts';
+import { isEpoch } from '../rules/epoch.ts';
 import type { Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
 import { arrived, isLive } from '../rules/receipt.ts';
@@ -101,7 +102,11 @@ interface Confirmations {
 }
 
 function createConfirmations(state: State, book: ReceiptBook, now: () => Date): Confirmations {
-  const last = (stream: string): Promise<TakenConfirmation | undefined> => state.read(`${stream}.confirmed`);
+  const last = async (stream: string): Promise<TakenConfirmation | undefined> => {
+    const found = await state.read<Partial<TakenConfirmation>>(`${stream}.confirmed`);
+    // One of an earlier version names no greeting: the next confirm takes its place.
+    return isEpoch(found?.epoch) && found.greeting !== undefined ? (found as TakenConfirmation) : undefined;
+  };
   return {
     last,
     take: async (words) => {
