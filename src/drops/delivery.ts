@@ -1,5 +1,6 @@
 import { sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Confirmation } from '../rules/confirm.ts';
+import { leavingOf, type Leaving } from '../rules/leaving.ts';
 import { isAbout, isFinal, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
 import type { Clock } from '../system/clock.ts';
@@ -29,9 +30,7 @@ export interface Goods {
 }
 
 /** What of a pass the delivery needs; a job hands its PassContext. */
-export interface DeliveryContext {
-  readonly signal: AbortSignal;
-  readonly leaving?: AbortSignal;
+export interface DeliveryContext extends Leaving {
   readonly epoch: Epoch;
   readonly fence: () => Promise<void>;
   readonly progress?: (point: string) => void;
@@ -42,7 +41,7 @@ export const deliveryPoints = ['numbered', 'packed', 'signed', 'sending', 'sent'
 
 export type Delivered =
   /** With the last word on what the spare has: it need not be a good one. */
-  | { readonly kind: 'confirmed'; readonly receipt: Receipt | undefined }
+  | { readonly kind: 'confirmed'; readonly receipt: Receipt }
   | { readonly kind: 'pushed'; readonly sequence: number; readonly receipt: Receipt | undefined };
 
 export interface LastPush {
@@ -114,15 +113,16 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     },
     deliver: async (goods, context) => {
       const known = await read(goods.stream);
-      if (isUnchanged(known, goods) && goods.evenIfUnchanged !== true)
-        return await confirm(parts, known, goods, context.signal);
+      const agreed = goods.evenIfUnchanged === true ? undefined : agreedOn(known, goods);
+      if (agreed !== undefined) return await confirm(parts, known, agreed, context.signal);
       return await push(parts, known, goods, context);
     },
   };
 }
 
-const isUnchanged = (known: StreamState, goods: Goods): boolean =>
-  known.acknowledged?.digest === goods.digest && known.needsWhole !== true;
+/** The spare's word on these same goods, where it still holds. */
+const agreedOn = ({ acknowledged, needsWhole }: StreamState, { digest }: Goods): Receipt | undefined =>
+  acknowledged?.digest === digest && needsWhole !== true ? acknowledged : undefined;
 
 function lastPushOf({ sequence, digest, publishedAt, last }: StreamState): LastPush | undefined {
   if (digest === undefined || publishedAt === undefined) return undefined;
@@ -194,16 +194,16 @@ async function pack(
 async function confirm(
   parts: DeliveryParts,
   known: StreamState,
-  goods: Goods,
+  agreed: Receipt,
   signal: AbortSignal,
 ): Promise<Delivered> {
   const now = parts.clock.now();
   const isRecent = (at: string | undefined): boolean =>
     at !== undefined && Math.abs(now.getTime() - Date.parse(at)) < confirmEveryMs;
-  const confirmed = { kind: 'confirmed', receipt: known.acknowledged } as const;
+  const confirmed = { kind: 'confirmed', receipt: agreed } as const;
   if (isRecent(known.askedAt) || isRecent(known.confirmedAt)) return confirmed;
   const { hello, pairing } = await parts.greet(signal);
-  const { stream, digest } = goods;
+  const { stream, digest } = agreed;
   const words: Confirmation = {
     format: 1,
     stream,
@@ -220,14 +220,9 @@ async function confirm(
 }
 
 /** Waits for root's word, unless the role is left meanwhile: the word is collected by whoever comes next. */
-async function waitForReceipt(
-  parts: DeliveryParts,
-  stream: string,
-  { signal, leaving }: DeliveryContext,
-): Promise<Receipt[]> {
-  const either = leaving === undefined ? signal : AbortSignal.any([signal, leaving]);
-  return await collect(parts, stream, receiptWaitSeconds, either).catch((error: unknown) => {
-    if (leaving?.aborted !== true || signal.aborted) throw error;
+async function waitForReceipt(parts: DeliveryParts, stream: string, context: DeliveryContext): Promise<Receipt[]> {
+  return await collect(parts, stream, receiptWaitSeconds, leavingOf(context)).catch((error: unknown) => {
+    if (context.leaving?.aborted !== true || context.signal.aborted) throw error;
     return [];
   });
 }

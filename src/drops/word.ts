@@ -1,6 +1,7 @@
 import { Failure } from '../errors.ts';
 import type { Receipt } from '../rules/receipt.ts';
 import type { JobLog } from '../system/log.ts';
+import type { Delivered } from './delivery.ts';
 
 /** The sentences of one stream. */
 export interface Sentences {
@@ -41,6 +42,16 @@ export function sayWord(receipt: Receipt, sentences: Sentences, log: JobLog, isN
     case 'failed':
       throw new Failure('incomplete', sentences.failed, { why });
   }
+}
+
+/** What a pass says of a drop of its own; `late`: words that came since the last pass. */
+export function sayDelivered(delivered: Delivered, late: readonly Receipt[], sentences: Sentences, log: JobLog): Said {
+  const { kind, receipt } = delivered;
+  if (kind === 'confirmed') return sayWord(receipt, sentences, log, isAmong(receipt, late));
+  if (receipt !== undefined) return sayWord(receipt, sentences, log, true);
+  const { sequence } = delivered;
+  const why = `drop ${sequence} is published, not applied yet`;
+  return { kind: 'done', why, detail: { sequence, receipt: 'published' } };
 }
 
 /** Of words that came after their pass had ended: is this one of them? */

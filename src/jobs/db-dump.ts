@@ -1,7 +1,7 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Delivered, Delivery, Goods, LastPush } from '../drops/delivery.ts';
-import { isAmong, sayWord, type Sentences } from '../drops/word.ts';
+import { sayDelivered, sayWord, type Sentences } from '../drops/word.ts';
 import { Failure } from '../errors.ts';
 import type { ManifestFile, Need } from '../rules/manifest.ts';
 import type { Receipt } from '../rules/receipt.ts';
@@ -90,7 +90,7 @@ async function dumpOne(tools: Tools, database: DumpedDatabase, context: PassCont
   }
   const shipped = await ship(tools, database, { capture, context, evenIfUnchanged: !isNew });
   memory.set(name, { ...shipped.detail, probe, shippedWhole: shipped.detail.wholeDigest });
-  return outcomeOf(shipped.delivered, late, name, context);
+  return sayDelivered(shipped.delivered, late, sentencesFor(name), context.log);
 }
 
 async function probeOnce(postgres: Postgres, database: string, signal: AbortSignal): Promise<ChangeProbe> {
@@ -115,7 +115,7 @@ async function confirm(
   context: PassContext,
 ): Promise<Outcome> {
   const goods: Goods = { stream: dumpStream(name), digest, kind: 'whole', pack: neverPacked };
-  return outcomeOf(await delivery.deliver(goods, context), late, name, context);
+  return sayDelivered(await delivery.deliver(goods, context), late, sentencesFor(name), context.log);
 }
 
 /** The same content is not dumped anew while the spare loads it, nor right after it was refused. */
@@ -186,20 +186,6 @@ async function fingerprint(needs: readonly string[], root: string, { log }: Pass
 async function moveAll(files: readonly ManifestFile[], from: string, to: string): Promise<readonly ManifestFile[]> {
   for (const { path } of files) await rename(join(from, path), join(to, path));
   return files;
-}
-
-function outcomeOf(
-  delivered: Delivered,
-  late: readonly Receipt[],
-  name: string,
-  { log }: Pick<PassContext, 'log'>,
-): Outcome {
-  const { kind, receipt } = delivered;
-  if (receipt !== undefined)
-    return sayWord(receipt, sentencesFor(name), log, kind === 'pushed' || isAmong(receipt, late));
-  if (kind === 'confirmed') return { kind: 'unchanged', why: 'the spare has it' };
-  const { sequence } = delivered;
-  return { kind: 'done', why: `drop ${sequence} is published`, detail: { sequence, receipt: 'published' } };
 }
 
 const sentencesFor = (name: string): Sentences => ({

@@ -1,4 +1,5 @@
 import type { Epoch } from '../rules/epoch.ts';
+import type { Leaving } from '../rules/leaving.ts';
 import type { Clock } from '../system/clock.ts';
 import type { JobLog } from '../system/log.ts';
 
@@ -15,11 +16,7 @@ export type Outcome =
   | { readonly kind: 'done' | 'unchanged'; readonly why: string; readonly detail?: Readonly<Record<string, unknown>> }
   | { readonly kind: 'waiting' | 'held'; readonly why: string; readonly detail?: Readonly<Record<string, unknown>> };
 
-export interface PassContext {
-  /** Ends with the role session: everything started in a pass runs under it. */
-  readonly signal: AbortSignal;
-  /** Fires when the role is about to be left: what only waits ends at once, work goes on to its next safe point. */
-  readonly leaving?: AbortSignal;
+export interface PassContext extends Leaving {
   readonly epoch: Epoch;
   readonly log: JobLog;
   readonly clock: Clock;
@@ -32,10 +29,6 @@ export interface PassContext {
   /** Names hinted by the watcher since the last pass; undefined means: compare everything. */
   readonly changed?: ReadonlySet<string>;
 }
-
-/** Fires when what only waits shall end: the role is about to be left, or the pass is over. */
-export const leavingOf = ({ signal, leaving }: Pick<PassContext, 'signal' | 'leaving'>): AbortSignal =>
-  leaving === undefined ? signal : AbortSignal.any([signal, leaving]);
 
 /** One thing that is kept in sync. `run` is one idempotent pass; it throws a Failure when it could not do its work. */
 export interface Job {

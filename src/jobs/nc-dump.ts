@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Delivered, Delivery } from '../drops/delivery.ts';
-import { isAmong, sayWord, type Sentences } from '../drops/word.ts';
+import { sayDelivered, type Sentences } from '../drops/word.ts';
 import { toFailure } from '../errors.ts';
 import type { Classifier, Probe } from '../puppet/classifier.ts';
 import { canonicalGroups } from '../rules/groups.ts';
 import { mapHosts, type HostChange, type HostPair } from '../rules/host-map.ts';
 import { digestOf } from '../rules/json.ts';
-import type { Receipt } from '../rules/receipt.ts';
 import { writeFileAtomic } from '../system/files.ts';
 import type { Job, Outcome, PassContext, Trigger } from './job.ts';
 
@@ -39,7 +38,7 @@ export function createNcDump(settings: NcDumpSettings): Job {
     const probe = await probeOnceReady(settings.classifier, context.signal);
     if (last?.fingerprint !== probe.fingerprint)
       last = { fingerprint: probe.fingerprint, text: canonicalGroups(probe.groups()) };
-    return outcomeOf(await deliver(settings, last.text, context), late, settings.peer, context);
+    return sayDelivered(await deliver(settings, last.text, context), late, sentencesFor(settings.peer), context.log);
   };
   return { name: 'nc-dump', role: 'active', triggers: settings.triggers ?? defaultTriggers, run };
 }
@@ -70,19 +69,6 @@ function deliver({ delivery, peer }: NcDumpSettings, text: string, context: Pass
     return [{ path: payload, size: Buffer.byteLength(text), sha256, mode: 0o600, owner: 'root', group: 'root' }];
   };
   return delivery.deliver({ stream, digest: digestOf(text), kind: 'whole', pack }, context);
-}
-
-function outcomeOf(
-  delivered: Delivered,
-  late: readonly Receipt[],
-  peer: string,
-  { log }: Pick<PassContext, 'log'>,
-): Outcome {
-  const { kind, receipt } = delivered;
-  if (receipt !== undefined)
-    return sayWord(receipt, sentencesFor(peer), log, kind === 'pushed' || isAmong(receipt, late));
-  if (kind === 'confirmed') return { kind: 'unchanged', why: `${peer} has this classifier already` };
-  return { kind: 'done', why: `delivered to ${peer}, not applied yet`, detail: { sequence: delivered.sequence } };
 }
 
 const sentencesFor = (peer: string): Sentences => ({

@@ -91,7 +91,6 @@ async function send(
   const delivered = await delivery.deliver(goodsOf(tools, capture, changes, base), context);
   if (delivered.kind === 'confirmed') {
     const { receipt } = delivered;
-    if (receipt === undefined) return { kind: 'unchanged', why: 'as the spare has it' };
     // Captured whole, and acknowledged by a word that came late: from now on changes are counted from it.
     if (base === undefined) set.rebuild(changes.put, receipt);
     return tell(receipt, spare, context.log, isAmong(receipt, late));

@@ -25,6 +25,8 @@ const common = {
   freshness: { sync_certs: '15m', sync_files: '15m', nc_dump: '3h', db_dump: '3h' },
   retention: { age: '30d', nc_dump: 24, db_dump: 24, max_size: '20GB', free_space: '1GB' },
   web: { page_listen: '127.0.0.1:8186', health_listen: 'off' },
+  classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
+  services: { manager: 'systemd', commands: {} },
   hooks: { after_promote: [], after_demote: [], on_failure: [] },
 };
 
@@ -42,10 +44,15 @@ const jobs = (enterprise: boolean): Readonly<Record<string, unknown>> => ({
 
 const rbacKeys = '/etc/puppetlabs/console-services/conf.d/secrets/keys.json';
 
+const openSource = {
+  jobs: jobs(false),
+  postgres: { host: '/var/run/postgresql', port: 5432, run_as: 'postgres', bin: '/usr/bin' },
+  databases: [],
+};
+
 const byPlatform: Readonly<Record<Platform, Readonly<Record<string, unknown>>>> = {
   pe: {
     jobs: jobs(true),
-    classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
     postgres: { host: '/tmp', port: 5432, run_as: 'pe-postgres', bin: '/opt/puppetlabs/server/bin' },
     databases: [
       {
@@ -56,20 +63,7 @@ const byPlatform: Readonly<Record<Platform, Readonly<Record<string, unknown>>>> 
         switch: 'schedule',
       },
     ],
-    services: { manager: 'systemd', commands: {} },
   },
-  puppet: {
-    jobs: jobs(false),
-    classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
-    postgres: { host: '/var/run/postgresql', port: 5432, run_as: 'postgres', bin: '/usr/bin' },
-    databases: [],
-    services: { manager: 'systemd', commands: {} },
-  },
-  debian: {
-    jobs: jobs(false),
-    classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
-    postgres: { host: '/var/run/postgresql', port: 5432, run_as: 'postgres', bin: '/usr/bin' },
-    databases: [],
-    services: { manager: 'systemd', commands: {} },
-  },
+  puppet: openSource,
+  debian: openSource,
 };

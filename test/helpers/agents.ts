@@ -32,6 +32,20 @@ export interface AgentPair extends AsyncDisposable {
   readonly b: AgentMaster;
 }
 
+/** The one file that travels in these pairs, and what is said when it does. */
+export const secretOf = ({ root }: AgentMaster): string => join(root, 'etc/puppetlabs/secrets/key');
+export const completed = /sync_files\.sh ---> \[SUCCESS\] Completed sync of files/;
+export const placed = /update_passive_files\.sh ---> \[SUCCESS\] Completed update of files/;
+
+/** Starts both, and waits until the first file is on the spare and the active knows it. */
+export async function startBoth({ a, b }: AgentPair): Promise<void> {
+  writeFileSync(secretOf(a), 'first');
+  b.start();
+  a.start();
+  await b.says(placed);
+  await a.says(completed);
+}
+
 /** A pair that has no CA: files alone travel. */
 export const filesOnly = (): string => 'jobs: {sync_certs: {enabled: false}, update_passive_ca: {enabled: false}}\n';
 

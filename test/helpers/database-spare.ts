@@ -2,7 +2,7 @@ import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAgentRuns } from '../../src/puppet/agent-runs.ts';
-import { openCapture, type DumpDetail } from '../../src/puppet/database-dump.ts';
+import { openCapture, type Capture, type DumpDetail } from '../../src/puppet/database-dump.ts';
 import { findDatabase } from '../../src/puppet/database-facts.ts';
 import { defaultExtensions, stageDatabase } from '../../src/puppet/database-staging.ts';
 import type { SwitchArgs, SwitchTools } from '../../src/puppet/database-switch.ts';
@@ -24,26 +24,22 @@ export interface Dumped {
   readonly detail: DumpDetail;
 }
 
-export async function dumpDatabase(cluster: Cluster, database: string): Promise<Dumped> {
-  const signal = AbortSignal.timeout(120_000);
-  await using capture = await openCapture(cluster.admin, {
+const captureOf = (cluster: Cluster, database: string): Promise<Capture> =>
+  openCapture(cluster.admin, {
     database,
     volatile: rbacVolatile,
     timeoutMs: 60_000,
-    signal,
+    signal: AbortSignal.timeout(120_000),
   });
+
+export async function dumpDatabase(cluster: Cluster, database: string): Promise<Dumped> {
+  await using capture = await captureOf(cluster, database);
   const directory = await privateDirectory(cluster);
   return { directory, detail: (await capture.dump(directory)).detail };
 }
 
 export async function digestsOfDatabase(cluster: Cluster, database: string) {
-  const signal = AbortSignal.timeout(120_000);
-  await using capture = await openCapture(cluster.admin, {
-    database,
-    volatile: rbacVolatile,
-    timeoutMs: 60_000,
-    signal,
-  });
+  await using capture = await captureOf(cluster, database);
   return capture.digests;
 }
 

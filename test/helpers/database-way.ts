@@ -60,9 +60,10 @@ export async function createWay(parent: string): Promise<Way> {
     lastPush: async (stream) => lastPush.get(stream),
     needsWhole: async () => false,
     deliver: async (goods, { signal }) => {
-      if (receipts.get(goods.stream)?.digest === goods.digest && goods.evenIfUnchanged !== true) {
+      const agreed = receipts.get(goods.stream);
+      if (agreed?.digest === goods.digest && goods.evenIfUnchanged !== true) {
         confirmed.push(goods.stream);
-        return { kind: 'confirmed', receipt: receipts.get(goods.stream) };
+        return { kind: 'confirmed', receipt: agreed };
       }
       pushed.push(goods);
       const sequence = pushed.length;

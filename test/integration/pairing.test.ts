@@ -5,12 +5,9 @@ import { installChanges, type InstallOrder } from '../../src/agent/installation.
 import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { noEpoch } from '../../src/drops/epoch-book.ts';
 import { exec } from '../../src/system/exec.ts';
-import { createAgentPair, type AgentMaster } from '../helpers/agents.ts';
+import { createAgentPair, placed, secretOf, startBoth, type AgentMaster } from '../helpers/agents.ts';
 import { createTestSender, pathsBelow, program, startPair, type TestMaster, type TestPair } from '../helpers/pair.ts';
 
-const secret = ({ root }: AgentMaster): string => join(root, 'etc/puppetlabs/secrets/key');
-const placed = /update_passive_files\.sh ---> \[SUCCESS\] Completed update of files/;
-const completed = /sync_files\.sh ---> \[SUCCESS\] Completed sync of files/;
 const lastLine = (output: string): string => output.trim().split('\n').at(-1) ?? '';
 
 /** Keys, state and the transfer user's home are gone; sshd and its host key stay. */
@@ -23,11 +20,7 @@ describe('a spare that was installed anew behind the host key that it had', () =
   it('is refused with what to type, and is the spare again after that', async () => {
     await using pair = await createAgentPair();
     const { a, b } = pair;
-    writeFileSync(secret(a), 'first');
-    b.start();
-    a.start();
-    await b.says(placed);
-    await a.says(completed);
+    await startBoth(pair);
 
     await Promise.all([a.stop(), b.stop()]);
     loseEverything(b);
@@ -44,7 +37,7 @@ describe('a spare that was installed anew behind the host key that it had', () =
     await a.stop();
     a.start();
     await a.says(/Paired with masterb\.test/);
-    writeFileSync(secret(a), 'second');
+    writeFileSync(secretOf(a), 'second');
     await b.says(placed);
   });
 });
@@ -119,10 +112,7 @@ describe('an active that was installed anew', () => {
   it('is the one whose key a spare lets ask after its promotion, once its line stands in the fact', async () => {
     await using pair = await createAgentPair();
     const { a, b } = pair;
-    writeFileSync(secret(a), 'first');
-    b.start();
-    a.start();
-    await b.says(placed);
+    await startBoth(pair);
     await a.stop();
     loseEverything(a);
     const line = lastLine(a.command('install', '--active', '--passive-master', '127.0.0.1').output);

@@ -3,26 +3,22 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createAgentPair, filesOnly, type AgentMaster, type AgentPair } from '../helpers/agents.ts';
+import {
+  completed,
+  createAgentPair,
+  filesOnly,
+  placed,
+  secretOf,
+  startBoth,
+  type AgentMaster,
+  type AgentPair,
+} from '../helpers/agents.ts';
 
 let pair: AgentPair;
 beforeEach(async () => {
   pair = await createAgentPair(filesOnly);
 });
 afterEach(() => pair[Symbol.asyncDispose]());
-
-const secret = ({ root }: AgentMaster): string => join(root, 'etc/puppetlabs/secrets/key');
-const completed = /sync_files\.sh ---> \[SUCCESS\] Completed sync of files/;
-const placed = /update_passive_files\.sh ---> \[SUCCESS\] Completed update of files/;
-
-async function startBoth(): Promise<void> {
-  const { a, b } = pair;
-  writeFileSync(secret(a), 'first');
-  b.start();
-  a.start();
-  await b.says(placed);
-  await a.says(completed);
-}
 
 const report = (master: AgentMaster): { role: string; epoch: string; verdict: { code: number } } =>
   JSON.parse(master.command('status', '--json').output) as never;
@@ -52,70 +48,70 @@ async function silentHost(
 describe('the fact', () => {
   it('turns the roles round by itself, both ways, and what the new active writes arrives', async () => {
     const { a, b } = pair;
-    await startBoth();
+    await startBoth(pair);
     a.setFacts({ pe_failover_mode: 'passive' });
     await a.says(/this active is demoted/);
     b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
     await b.says(/Promoted: epoch 2\./);
-    writeFileSync(secret(b), 'second');
+    writeFileSync(secretOf(b), 'second');
     await a.says(placed);
-    expect(readFileSync(secret(a), 'utf8')).toBe('second');
+    expect(readFileSync(secretOf(a), 'utf8')).toBe('second');
 
     b.setFacts({ pe_failover_mode: 'passive' });
     await b.says(/this active is demoted/);
     a.setFacts({ pe_failover_mode: 'active' });
     await a.says(/Promoted: epoch 3\./);
-    writeFileSync(secret(a), 'third');
+    writeFileSync(secretOf(a), 'third');
     await b.says(placed);
-    expect(readFileSync(secret(b), 'utf8')).toBe('third');
+    expect(readFileSync(secretOf(b), 'utf8')).toBe('third');
   });
 
   it('of a spare promotes it while its old active goes on: that one is refused, told why, and sends nothing more', async () => {
     const { a, b } = pair;
-    await startBoth();
+    await startBoth(pair);
     b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
     await b.says(/Promoted: epoch 2\./);
     expect(b.log.join('\n')).not.toContain('was not heard'); // the old active answers who it is
-    writeFileSync(secret(a), 'too late');
+    writeFileSync(secretOf(a), 'too late');
     const refusal = await a.says(/\[FAILURE\].*epoch/);
     expect(refusal).toMatch(/epoch is 1\./);
     expect(refusal).toMatch(/pe_failover_mode: passive/);
-    expect(readFileSync(secret(b), 'utf8')).toBe('first');
+    expect(readFileSync(secretOf(b), 'utf8')).toBe('first');
 
     await a.stop();
     a.start();
     await a.says(/\[FAILURE\].*overtaken/);
-    expect(readFileSync(secret(b), 'utf8')).toBe('first');
+    expect(readFileSync(secretOf(b), 'utf8')).toBe('first');
   });
 
   it('that is taken back while a promotion goes on ends it: nothing of the pair has changed', async () => {
     const { a, b } = pair;
-    await startBoth();
+    await startBoth(pair);
     await using silent = await silentHost('127.0.0.3', sshPort(b)); // answers nobody, so that the promotion takes 3 s
     b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: silent.address });
     await b.says(/this spare is promoted/);
     await silent.asked;
     b.setFacts({ pe_failover_mode: 'passive' });
     await b.says(/\[WARNING\] the promotion is put off/);
-    writeFileSync(secret(a), 'second');
+    writeFileSync(secretOf(a), 'second');
     await b.says(placed);
-    expect(readFileSync(secret(b), 'utf8')).toBe('second');
+    expect(readFileSync(secretOf(b), 'utf8')).toBe('second');
     expect(report(b)).toMatchObject({ role: 'passive', epoch: report(a).epoch });
     expect(b.log.join('\n')).not.toContain('Promoted:');
   });
 
   it('of an overtaken active demotes it, and what the new one writes arrives over the connection that it opened before', async () => {
     const { a, b } = pair;
-    await startBoth();
+    await startBoth(pair);
     b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
     await b.says(/\[FAILURE\].*is active itself/); // logged in with a key that may only ask
     a.setFacts({ pe_failover_mode: 'passive' });
     await b.says(completed);
     await a.says(placed);
-    writeFileSync(secret(b), 'second');
+    writeFileSync(secretOf(b), 'second');
     await a.says(placed);
     expect(b.log.join('\n')).not.toMatch(/FAILURE.*older than/);
-    expect(readFileSync(secret(a), 'utf8')).toBe('second');
+    expect(readFileSync(secretOf(a), 'utf8')).toBe('second');
   });
 
   it.each([
@@ -124,31 +120,31 @@ describe('the fact', () => {
     ['of an unknown mode', 'pe_failover_mode: standby\n'],
   ])('that is %s suspends all jobs, says what to write, and is obeyed again once it is mended', async (_, text) => {
     const { a } = pair;
-    await startBoth();
+    await startBoth(pair);
     const good = readFileSync(a.fact, 'utf8');
     if (text === undefined) (await import('node:fs')).rmSync(a.fact);
     else writeFileSync(a.fact, text);
     expect(await a.says(/All jobs are suspended/)).toContain('pe_failover_mode');
     expect(report(a)).toMatchObject({ role: 'suspended', verdict: { code: 2 } });
-    writeFileSync(secret(a), 'while suspended');
+    writeFileSync(secretOf(a), 'while suspended');
     writeFileSync(a.fact, good);
     await a.says(completed);
-    expect(readFileSync(secret(pair.b), 'utf8')).toBe('while suspended');
+    expect(readFileSync(secretOf(pair.b), 'utf8')).toBe('while suspended');
   });
 
   it('with an edit that changes no role closes nothing for long', async () => {
     const { a, b } = pair;
-    await startBoth();
+    await startBoth(pair);
     writeFileSync(b.fact, `${readFileSync(b.fact, 'utf8')}# a comment\n`);
-    writeFileSync(secret(a), 'after the comment');
+    writeFileSync(secretOf(a), 'after the comment');
     await b.says(placed);
-    expect(readFileSync(secret(b), 'utf8')).toBe('after the comment');
+    expect(readFileSync(secretOf(b), 'utf8')).toBe('after the comment');
     expect(b.log.filter((line) => line.includes('promoted'))).toEqual([]);
   });
 
   it('edited while the agent was down is obeyed when it starts', async () => {
     const { b } = pair;
-    await startBoth();
+    await startBoth(pair);
     await b.stop();
     b.setFacts({ pe_failover_mode: 'active' });
     b.start();
@@ -185,7 +181,7 @@ describe('a promotion', () => {
 describe('what is left behind', () => {
   it('after an orderly end: no control socket, no ssh socket', async () => {
     const { a, b } = pair;
-    await startBoth();
+    await startBoth(pair);
     await Promise.all([a.stop(), b.stop()]);
     const { pathsBelow } = await import('../helpers/pair.ts');
     for (const { root } of [a, b]) {
@@ -198,7 +194,7 @@ describe('what is left behind', () => {
 describe('two actives that see each other', () => {
   it('both raise FAILURE, name both epochs, and neither writes to the other', async () => {
     const { a, b } = pair;
-    await startBoth();
+    await startBoth(pair);
     await a.stop();
     b.setFacts({ pe_failover_mode: 'active', pe_failover_passive_master: '127.0.0.1' });
     await b.says(/Promoted: epoch 2\./);
@@ -212,6 +208,6 @@ describe('two actives that see each other', () => {
     const failure = /\[FAILURE\].*epoch is 2\..*in epoch 2\./;
     await a.says(failure);
     await b.says(failure, 45_000);
-    expect(readFileSync(secret(b), 'utf8')).toBe('first');
+    expect(readFileSync(secretOf(b), 'utf8')).toBe('first');
   });
 });

@@ -8,9 +8,10 @@ import {
   type SwitchTools,
 } from '../../puppet/database-switch.ts';
 import { runningOf } from '../../puppet/services.ts';
+import { leavingOf } from '../../rules/leaving.ts';
 import { previousName } from '../../rules/database-names.ts';
 import { restoreRefusals } from '../../rules/restore-refusals.ts';
-import { leavingOf, type Outcome, type PassContext } from '../job.ts';
+import { type Outcome, type PassContext } from '../job.ts';
 import type { RecordStore, Staged } from './record.ts';
 import { liveDigests } from './stage.ts';
 import type { RestoreDbsOptions, RestoredDatabase, SwitchParts } from './tools.ts';

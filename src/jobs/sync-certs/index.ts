@@ -8,7 +8,7 @@ import { hintedPath, listCa } from '../../puppet/ca.ts';
 import { certnameOf, kindOf } from '../../rules/ca-paths.ts';
 import { sameEpoch, type Epoch } from '../../rules/epoch.ts';
 import { dropName } from '../../rules/manifest.ts';
-import type { Receipt, ReceiptState } from '../../rules/receipt.ts';
+import { arrived, type Receipt } from '../../rules/receipt.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
 import type { AcceptedSet, SetChanges } from '../../system/accepted-set.ts';
 import { readAccounts } from '../../system/accounts.ts';
@@ -222,8 +222,6 @@ function goodsOf(tools: SyncCertsTools, { capture, directory, whole }: Parcel, c
 const digestOfWhole = ({ put }: SetChanges): string =>
   formatSetDigest(put.reduce((sum, { weight }) => addWeight(sum, weight), 0n));
 
-const arrived: ReadonlySet<ReceiptState> = new Set(['staged', 'applied', 'unchanged', 'held', 'failed'] as const);
-
 // A drop of infra files alone has the digest of the one before it: the digest does not tell them apart.
 const isOf = ({ digest, place }: Unanswered, receipt: Receipt): boolean =>
   receipt.digest === digest &&
@@ -232,7 +230,7 @@ const isOf = ({ digest, place }: Unanswered, receipt: Receipt): boolean =>
 /** The spare has what was pushed: from now on changes are counted from there. */
 function acknowledge({ set }: SyncCertsTools, memory: Memory, receipt: Receipt): void {
   const { unanswered } = memory;
-  if (unanswered === undefined || !isOf(unanswered, receipt) || !arrived.has(receipt.state)) return;
+  if (unanswered === undefined || !isOf(unanswered, receipt) || !arrived(receipt.state)) return;
   if (unanswered.whole) set.rebuild(unanswered.changes.put, receipt);
   else set.commit(unanswered.changes, receipt);
   memory.unanswered = undefined;
