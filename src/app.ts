@@ -2,7 +2,7 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { inboxOf, hash8, ownPairing } from './agent/installation.ts';
+import { hash8, makeInbox, ownPairing } from './agent/installation.ts';
 import type { SessionParts } from './agent/role-session.ts';
 import { loadConfig, type Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
@@ -196,9 +196,7 @@ async function prepareDirectories(host: Host): Promise<void> {
   await refuseForeign(paths.run);
   await ensureDirectory(paths.run, { mode: 0o700 });
   const owner = system ? ((await transferIds()) ?? {}) : {};
-  for (const { name } of config.databases) {
-    for (const path of inboxOf(paths, `db-dump.${name}`)) await ensureDirectory(path, { mode: 0o700, ...owner });
-  }
+  for (const { name } of config.databases) await makeInbox(paths, `db-dump.${name}`, owner);
   const own = [
     ...['sync-certs', 'sync-files'].map((stream) => join(paths.store, stream)),
     join(paths.archive, 'sync-certs'),

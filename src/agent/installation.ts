@@ -8,6 +8,7 @@ import { setFacts } from '../rules/fact-text.ts';
 import { isSamePairing, knownPeer, nameByAdmin } from '../drops/greeter.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
 import type { Exec } from '../system/exec.ts';
+import { openHostileTree } from '../system/beneath.ts';
 import { readRole } from '../system/fact.ts';
 import { ensureDirectory, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { generateSigningKey, loadSigner } from '../system/sign.ts';
@@ -83,7 +84,7 @@ function directories(paths: Paths): Directory[] {
     paths.keyFiles,
     paths.work,
   ];
-  const inbox = [paths.inbox, `${paths.inbox}/messages`, ...streamsOfInbox.flatMap((stream) => inboxOf(paths, stream))];
+  const inbox = ['', '/messages', ...streamsOfInbox.flatMap((stream) => [`/${stream}`, `/${stream}/ready`])];
   return [
     { path: dirname(paths.config), mode: 0o700, owner: 'root' },
     { path: paths.keys.directory, mode: 0o700, owner: 'root' },
@@ -92,19 +93,25 @@ function directories(paths: Paths): Directory[] {
     { path: paths.data, mode: 0o710, owner: 'root:transfer' },
     { path: paths.state, mode: 0o710, owner: 'root:transfer' },
     { path: paths.receipts, mode: 0o750, owner: 'root:transfer' },
-    ...inbox.map((path) => ({ path, mode: 0o700, owner: 'transfer' as const })),
+    ...inbox.map((name) => ({ path: `${paths.inbox}${name}`, mode: 0o700, owner: 'transfer' as const })),
     ...rootOnly.map((path) => ({ path, mode: 0o700, owner: 'root' as const })),
     { path: paths.home, mode: 0o755, owner: 'root' },
   ];
 }
 
 /** Where the drops of a stream arrive. */
-export const inboxOf = (paths: Paths, stream: string): string[] => [
-  `${paths.inbox}/${stream}`,
-  `${paths.inbox}/${stream}/ready`,
-];
+export const makeInbox = (paths: Paths, stream: string, owner: Omit<Ownership, 'mode'>): Promise<void> =>
+  makeInInbox(paths, `${stream}/ready`, { mode: 0o700, ...owner });
 
-function directoryChange(parts: InstallParts, { path, mode, owner }: Directory): Change {
+/** The transfer user may put a link anywhere below its inbox: nothing is made there by its path. */
+async function makeInInbox({ inbox }: Pick<Paths, 'inbox'>, below: string, ownership: Ownership): Promise<void> {
+  await using disposing = new AsyncDisposableStack();
+  let tree = disposing.use(await openHostileTree(inbox));
+  for (const name of below.split('/')) tree = disposing.use(await tree.make(name, ownership));
+}
+
+function directoryChange({ paths, ...parts }: InstallParts, { path, mode, owner }: Directory): Change {
+  const inInbox = path.startsWith(`${paths.inbox}/`) ? path.slice(paths.inbox.length + 1) : undefined;
   const wanted = async (): Promise<Ownership> => {
     if (!parts.system) return { mode };
     const { uid, gid } = (await parts.transferIds()) ?? { uid: 0, gid: 0 };
@@ -117,7 +124,8 @@ function directoryChange(parts: InstallParts, { path, mode, owner }: Directory):
       if (found?.isDirectory() !== true || (found.mode & 0o7777) !== mode) return true;
       return (uid !== undefined && found.uid !== uid) || (gid !== undefined && found.gid !== gid);
     },
-    make: async () => ensureDirectory(path, await wanted()),
+    make: async () =>
+      inInbox === undefined ? ensureDirectory(path, await wanted()) : makeInInbox(paths, inInbox, await wanted()),
   };
 }
 

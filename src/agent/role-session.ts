@@ -46,7 +46,11 @@ export function openRoleSession(parts: SessionParts, work: RoleWork): RoleSessio
     clock: parts.clock,
     log: parts.log,
     watch: { directory: watchDirectory, tree: watchTree },
-    contextFor: (job, pass) => ({ ...passContext(parts, work, job, pass), leaving: leaving.signal }),
+    contextFor: (job, pass) => ({
+      ...passContext(parts, work, job, pass),
+      leaving: leaving.signal,
+      wake: (name) => scheduler.wake(name),
+    }),
     timeoutFor: parts.timeoutFor,
     dropDirectory: parts.dropDirectory,
     dropPollMs: 5_000,

@@ -28,6 +28,8 @@ export interface Scheduler {
   start(signal: AbortSignal): Promise<void>;
   /** One pass of the job that begins after this call. Rejects with its Failure, or "refused" for a job of the other role. */
   trigger(job: string, cause?: string): Promise<Outcome>;
+  /** Asks for a pass with nothing to look at but what the spare said; nothing where that job does not run. */
+  wake(job: string): void;
   snapshot(): readonly JobSnapshot[];
   /** Starts nothing more, lets running passes end for `limitMs`, then aborts them. Resolves when none runs any more. */
   drain(limitMs: number): Promise<void>;
@@ -65,6 +67,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const why = `this role runs ${runners.map(({ job }) => job.name).join(', ')}`;
       throw new Failure('refused', `${name} does not run here`, { why });
     },
+    wake: (name) => runners.find(({ job }) => job.name === name)?.request('word', new Set()),
     snapshot: () => runners.map((runner) => runner.snapshot()),
     drain: async (limitMs) => {
       for (const runner of runners) runner.stop();

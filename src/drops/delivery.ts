@@ -1,7 +1,7 @@
 import { sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Confirmation } from '../rules/confirm.ts';
 import { leavingOf, type Leaving } from '../rules/leaving.ts';
-import { isAbout, isFinal, type Receipt } from '../rules/receipt.ts';
+import { isAbout, saysMore, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
 import type { Clock } from '../system/clock.ts';
 import { seal, type Signer } from '../system/sign.ts';
@@ -9,7 +9,7 @@ import type { State } from '../system/state.ts';
 import type { Origin, Outbox, PackedDrop } from './outbox.ts';
 import { noteGreeting } from './greeting-note.ts';
 import type { Greeting, Peer } from './peer.ts';
-import { forgotten, readStream, withReceipt, type StreamState } from './stream-state.ts';
+import { countsAnew, forgotten, isMoreToHear, readStream, withReceipt, type StreamState } from './stream-state.ts';
 
 /** What a sending job wants live on the spare. */
 export interface Goods {
@@ -233,21 +233,23 @@ async function collect(
   waitSeconds: number,
   signal: AbortSignal,
 ): Promise<Receipt[]> {
+  const { hello } = await parts.greet(signal);
   let known = await readStream(parts.state, stream, parts.epoch);
-  const settled = known.last !== undefined && known.last.sequence >= known.sequence && isFinal(known.last.state);
-  if (known.publishedAt === undefined || settled) return [];
+  if (!isMoreToHear(known, stream, hello)) return [];
   const end = parts.clock.monotonic() + waitSeconds * 1000;
   for (;;) {
     const left = Math.max(0, Math.ceil((end - parts.clock.monotonic()) / 1000));
-    const answer = await parts.peer.receipts(stream, known.heard ?? 0, left, signal);
-    const [before, heard] = [known.heard ?? 0, answer.at(-1)?.n];
-    if (heard === undefined || heard === before) return [];
-    // Lower numbers are of a spare that took the place of another, and counts anew.
-    const fresh = heard < before ? answer : answer.filter(({ n }) => n > before);
+    const before = known.heard ?? 0;
+    const answer = (await parts.peer.receipts(stream, before, left, signal)).sort((a, b) => a.n - b.n);
+    const isAnew = (answer.at(-1)?.n ?? before) < before && countsAnew(known, stream, hello);
+    const fresh = isAnew ? answer : answer.filter(({ n }) => n > before);
+    const heard = fresh.at(-1)?.n;
+    if (heard === undefined) return [];
     const ours = fresh.filter((receipt) => isOurs(receipt, known, stream));
+    const news = ours.filter((word, at) => saysMore(ours[at - 1] ?? known.last, word));
     known = { ...ours.reduce(withReceipt, known), heard };
     await parts.state.write(stream, known);
-    if (ours.length > 0 || heard < before || left === 0) return ours;
+    if (ours.length > 0 || isAnew || left === 0) return news;
   }
 }
 

@@ -1,4 +1,5 @@
 import { compareEpochs, sameEpoch, type Epoch } from '../rules/epoch.ts';
+import { inTurn } from '../system/in-turn.ts';
 import type { State } from '../system/state.ts';
 
 /** `state/epoch.json`. */
@@ -34,11 +35,14 @@ export const noEpoch: Epoch = { number: 0, id: '0000000000000000' };
 
 export function createEpochBook(state: State, now: () => Date): EpochBook {
   const read = (): Promise<EpochState | undefined> => state.read<EpochState>('epoch');
-  const change = async (next: (known: EpochState) => EpochState): Promise<void> => {
-    const known = await read();
-    const first: EpochState = { seen: noEpoch, settled: { role: 'passive', at: now().toISOString() } };
-    await state.write('epoch', next(known ?? first));
-  };
+  // Jobs of several streams write it at once: an epoch that is forgotten would let an overtaken active write again.
+  const turn = inTurn();
+  const change = (next: (known: EpochState) => EpochState | undefined): Promise<void> =>
+    turn(async () => {
+      const known = await read();
+      const changed = next(known ?? { seen: noEpoch, settled: { role: 'passive', at: now().toISOString() } });
+      if (changed !== undefined) await state.write('epoch', changed);
+    });
   return {
     read,
     settle: (role, seen) =>
@@ -48,17 +52,13 @@ export function createEpochBook(state: State, now: () => Date): EpochBook {
         const kept = { ...(data === undefined ? {} : { data }), ...(streams === undefined ? {} : { streams }) };
         return { seen, settled: { role, at }, ...kept };
       }),
-    raise: async (seen) => {
-      const known = await read();
-      if (known === undefined || compareEpochs(seen, known.seen) === 'higher')
-        await change((old) => ({ ...old, seen }));
-    },
-    applied: async (stream, epoch) => {
-      const known = await read();
-      const of = known?.streams?.[stream];
-      if (of === undefined || !sameEpoch(of, epoch))
-        await change((old) => ({ ...old, streams: { ...old.streams, [stream]: epoch } }));
-    },
+    raise: (seen) => change((old) => (compareEpochs(seen, old.seen) === 'higher' ? { ...old, seen } : undefined)),
+    applied: (stream, epoch) =>
+      change((old) => {
+        const of = old.streams?.[stream];
+        const isNoted = of !== undefined && sameEpoch(of, epoch);
+        return isNoted ? undefined : { ...old, streams: { ...old.streams, [stream]: epoch } };
+      }),
     permitStale: () => change((old) => ({ ...old, forceStale: now().toISOString() })),
     isStalePermitted: async () => {
       const age = now().getTime() - Date.parse((await read())?.forceStale ?? '');

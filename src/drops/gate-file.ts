@@ -2,6 +2,7 @@ import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import { isGate, type Gate } from '../rules/gate.ts';
 import { readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
+import { inTurn } from '../system/in-turn.ts';
 import { readSealed, seal, type Signer } from '../system/sign.ts';
 
 /** What root tells the gate: role, epoch and peer of this master. Every transition ends with writing it. */
@@ -35,12 +36,13 @@ export function createGateFile(
     const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words };
     await writeFileAtomic(path, `${seal(signer, 'gate', gate)}\n`, ownership);
   };
-  const inTurn = oneAfterTheOther();
+  // Transitions, greetings and drops of a newer epoch all change the file: none may write what another has just replaced.
+  const turn = inTurn();
   return {
     read,
-    write: (words) => inTurn(() => write(words)),
+    write: (words) => turn(() => write(words)),
     update: (change) =>
-      inTurn(async () => {
+      turn(async () => {
         const gate = await read();
         if (gate !== undefined) await write({ ...gate, ...change(gate) });
       }),
@@ -52,16 +54,6 @@ export function createGateFile(
         why: `this pass began as ${role} in epoch ${formatEpoch(epoch)}, and this master is now ${is}`,
       });
     },
-  };
-}
-
-/** Transitions, greetings and drops of a newer epoch all change the file: none may write what another has just replaced. */
-function oneAfterTheOther(): (work: () => Promise<void>) => Promise<void> {
-  let turn: Promise<void> = Promise.resolve();
-  return (work) => {
-    const done = turn.then(work);
-    turn = done.catch(() => undefined);
-    return done;
   };
 }
 

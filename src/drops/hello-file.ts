@@ -27,18 +27,21 @@ export interface HelloParts {
 export async function writeHello(parts: HelloParts): Promise<void> {
   const at = parts.now().toISOString();
   const accepted: Record<string, AcceptedDrop> = {};
+  const receipts: Record<string, number> = {};
   for (const name of await listDirectory(parts.receipts)) {
+    if (!name.endsWith('.jsonl')) continue;
     const stream = name.replace(/\.jsonl$/, '');
-    const last = name.endsWith('.jsonl')
-      ? (await parts.book.all(stream)).findLast(({ state }) => arrived(state))
-      : undefined;
-    if (last !== undefined) accepted[stream] = acceptedDrop(last, await parts.confirmation(stream));
+    const words = await parts.book.all(stream);
+    const [last, newest] = [words.at(-1), words.findLast(({ state }) => arrived(state))];
+    if (last !== undefined) receipts[stream] = last.n;
+    if (newest !== undefined) accepted[stream] = acceptedDrop(newest, await parts.confirmation(stream));
   }
   const hello: Hello = {
     format: 1,
     at,
     pairing: formatPairing(parts.own),
     accepted,
+    receipts,
     ...(parts.adopt === undefined ? {} : { adopt: parts.adopt }),
   };
   await writeFileAtomic(parts.path, `${seal(parts.signer, 'message', hello)}\n`, parts.ownership);

@@ -12,6 +12,7 @@ import { createDelivery, type Delivery } from './delivery.ts';
 import { createGreeter, knownPeer, type Greeter } from './greeter.ts';
 import { createOutbox, type Origin } from './outbox.ts';
 import { ClaimedOvertaken, createPeer, type Greeting, type Peer } from './peer.ts';
+import { unheardStreams } from './stream-state.ts';
 
 export interface SenderParts {
   readonly paths: Paths;
@@ -34,12 +35,14 @@ export interface Sender {
   readonly delivery: Delivery;
   readonly peer: Peer;
   greet(signal: AbortSignal): Promise<Greeting>;
+  /** The streams on which the spare's root has said more, by this greeting, than was heard here. */
+  unheard(greeting: Greeting): Promise<string[]>;
   close(): Promise<void>;
 }
 
 export function createSender(parts: SenderParts): Sender {
   const { paths, exec, clock, log, signer, epoch } = parts;
-  const state = createState(paths.state);
+  const [state, streams] = [createState(paths.state), createState(paths.streams)];
   const peer = openPeer(parts);
   const greeter = createGreeter({ peer, epoch, state, clock, log, introduced: parts.introduced });
   const delivery = createDelivery({
@@ -47,12 +50,18 @@ export function createSender(parts: SenderParts): Sender {
     peer,
     greet: greeter.greet,
     outbox: createOutbox(paths.outbox, signer),
-    state: createState(paths.streams),
+    state: streams,
     signer,
     clock,
     origin: parts.origin,
   });
-  return { delivery: askingAgainAfterErrors(delivery, greeter), peer, greet: greeter.greet, close: peer.close };
+  return {
+    delivery: askingAgainAfterErrors(delivery, greeter),
+    peer,
+    greet: greeter.greet,
+    unheard: ({ hello }) => unheardStreams(streams, epoch, hello),
+    close: peer.close,
+  };
 
   function openPeer({ spare, bandwidthLimit, sockets }: SenderParts): Peer {
     const target: SshTarget = {

@@ -5,6 +5,7 @@ import type { Paths } from '../rules/paths.ts';
 import { arrived, isLive } from '../rules/receipt.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Ownership } from '../system/files.ts';
+import { inTurn } from '../system/in-turn.ts';
 import type { JobLog } from '../system/log.ts';
 import type { Signer } from '../system/sign.ts';
 import { createState, type State } from '../system/state.ts';
@@ -56,19 +57,21 @@ export function createSpare(parts: SpareParts): Spare {
   const epochs = createEpochBook(createState(paths.state), now);
   const adoption = createAdoptionRequest(createState(paths.state), () => introduce());
   const confirmations = createConfirmations(createState(paths.streams), written, now);
-  const introduce = oneAfterTheOther(async () =>
-    writeHello({
-      adopt: await adoption.wanted(),
-      path: paths.hello,
-      receipts: paths.receipts,
-      signer,
-      own,
-      book: written,
-      confirmation: confirmations.last,
-      now,
-      ownership: published,
-    }),
-  );
+  const turn = inTurn(); // what is written last was read last
+  const introduce = (): Promise<void> =>
+    turn(async () =>
+      writeHello({
+        adopt: await adoption.wanted(),
+        path: paths.hello,
+        receipts: paths.receipts,
+        signer,
+        own,
+        book: written,
+        confirmation: confirmations.last,
+        now,
+        ownership: published,
+      }),
+    );
   const book: ReceiptBook = {
     all: written.all,
     write: async (words) => {
@@ -83,16 +86,6 @@ export function createSpare(parts: SpareParts): Spare {
   };
   const intake = createIntake({ ...intakeParts(parts, book, gate, epochs), confirmed });
   return { intake, holds: createHolds(createState(paths.holds), now), book, gate, epochs, adoption, introduce };
-}
-
-/** What is written last was read last. */
-function oneAfterTheOther(work: () => Promise<void>): () => Promise<void> {
-  let last: Promise<unknown> = Promise.resolve();
-  return () => {
-    const next = last.then(work);
-    last = next.catch(() => undefined);
-    return next;
-  };
 }
 
 interface Confirmations {

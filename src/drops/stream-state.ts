@@ -1,5 +1,6 @@
 import { sameEpoch, type Epoch } from '../rules/epoch.ts';
-import { arrived, type Receipt } from '../rules/receipt.ts';
+import type { Hello } from '../rules/hello.ts';
+import { arrived, isFinal, type Receipt } from '../rules/receipt.ts';
 import type { State } from '../system/state.ts';
 
 /** What the active knows of one stream: `state/streams/STREAM.json`. */
@@ -11,7 +12,7 @@ export interface StreamState {
   /** When its content was captured, and when the spare's gate had published it; ISO 8601. */
   readonly capturedAt?: string;
   readonly publishedAt?: string;
-  /** The newest receipt, whatever it says. */
+  /** The newest word on the newest drop that there is a word on, whatever it says. */
   readonly last?: Receipt;
   /** Number of the newest receipt that was heard, also of drops that are not ours. */
   readonly heard?: number;
@@ -43,7 +44,38 @@ export function withReceipt(known: StreamState, receipt: Receipt): StreamState {
   const acknowledged = arrived(receipt.state) && newer ? { acknowledged: receipt, ...confirmedAt } : {};
   const decides = newer && (receipt.state === 'refused' || arrived(receipt.state));
   const needsWhole = decides ? receipt.state === 'refused' : (known.needsWhole ?? false);
-  return { ...known, ...acknowledged, last: receipt, heard: receipt.n, needsWhole };
+  const last = receipt.sequence < (known.last?.sequence ?? 0) ? known.last : receipt;
+  return { ...known, ...acknowledged, ...(last === undefined ? {} : { last }), heard: receipt.n, needsWhole };
+}
+
+/** The streams on which the spare's root has said more than was heard here. */
+export async function unheardStreams(state: State, epoch: Epoch, hello: Hello): Promise<string[]> {
+  const unheard: string[] = [];
+  for (const stream of Object.keys(hello.receipts ?? {}))
+    if (hasNews(await readStream(state, stream, epoch), stream, hello)) unheard.push(stream);
+  return unheard;
+}
+
+/** Is there a word to be expected, or more than was heard? The spare's root signed the number of its last one. */
+export function isMoreToHear(known: StreamState, stream: string, hello: Hello): boolean {
+  if (known.publishedAt === undefined) return false; // words on what another active sent are not for us
+  const settled = known.last !== undefined && known.last.sequence >= known.sequence && isFinal(known.last.state);
+  return !settled || hasNews(known, stream, hello);
+}
+
+const hasNews = (known: StreamState, stream: string, hello: Hello): boolean => {
+  const said = hello.receipts?.[stream];
+  if (known.publishedAt === undefined || said === undefined) return false;
+  return said > (known.heard ?? 0) || countsAnew(known, stream, hello);
+};
+
+/**
+ * Lower numbers than what was heard are words of a spare that took the place of another. The gate cannot tell them from
+ * old words that it repeats: a greeting that is younger than the last word must say so, where it has the number.
+ */
+export function countsAnew({ heard = 0, last }: StreamState, stream: string, hello: Hello): boolean {
+  if (hello.receipts === undefined) return true; // of an older version
+  return (hello.receipts[stream] ?? 0) < heard && hello.at > (last?.at ?? '');
 }
 
 /** The spare has lost what it once acknowledged: it is pushed again, whole. */

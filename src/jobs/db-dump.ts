@@ -72,7 +72,7 @@ async function dumpOne(tools: Tools, database: DumpedDatabase, context: PassCont
   // Before the snapshot: what is committed in between is in both, and shows as a change once more than needed.
   const probe = await probeOnce(postgres, database.name, context.signal);
   const before = memory.get(database.name);
-  const isPoll = context.cause === 'every' || context.cause === 'retry';
+  const isPoll = ['every', 'retry', 'word'].includes(context.cause);
   if (isPoll && before !== undefined && !mayHaveChanged(before.probe, probe)) {
     if (acknowledged?.digest === before.digest && !isVolatileDue(before, acknowledged, context))
       return confirm(tools, database.name, before.digest, late, context);

@@ -1,12 +1,14 @@
 import type { Greeting } from '../drops/peer.ts';
+import type { Sender } from '../drops/sender.ts';
 import type { Job } from './job.ts';
 
 /**
  * Asks the spare who it is, now and then: an active that was overtaken learns it before it has anything to send, status
- * knows what the spare's root last signed, and the connection is open when a certificate is signed.
+ * knows what the spare's root last signed, the connection is open when a certificate is signed, and what the spare finds
+ * out between drops is heard: the job of a stream on which there is a new word gets a pass.
  */
 export function createGreetSpare(
-  greet: (signal: AbortSignal) => Promise<Greeting>,
+  { greet, unheard }: Pick<Sender, 'greet' | 'unheard'>,
   note: (greeting: Greeting) => Promise<void>,
   everyMs: number,
 ): Job {
@@ -14,12 +16,16 @@ export function createGreetSpare(
     name: 'greet-spare',
     role: 'active',
     triggers: [{ kind: 'start' }, { kind: 'every', ms: everyMs }],
-    run: async ({ signal }) => {
+    run: async ({ signal, wake }) => {
       const greeting = await greet(signal);
       await note(greeting);
+      for (const stream of await unheard(greeting)) wake?.(jobOf(stream));
       const { gate } = greeting;
       const closed = gate.closed === undefined ? '' : `, closed: ${gate.closed}`;
       return { kind: 'unchanged', why: `${gate.certname} is ${gate.role}${closed}` };
     },
   };
 }
+
+/** `db-dump` of `db-dump.NAME`. */
+const jobOf = (stream: string): string => stream.replace(/\..*$/, '');

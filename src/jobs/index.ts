@@ -91,10 +91,11 @@ export interface JobHost {
 /** The jobs of an active, for one epoch. */
 export function activeJobs(
   host: JobHost,
-  { delivery, greet }: Pick<Sender, 'delivery' | 'greet'>,
+  sender: Pick<Sender, 'delivery' | 'greet' | 'unheard'>,
   spare: string,
 ): Job[] {
   const { paths, settings } = host;
+  const { delivery } = sender;
   const work = (job: string): string => join(paths.work, job);
   const note = (greeting: Greeting): Promise<void> => noteGreeting(createState(paths.streams), greeting);
   const jobs = [
@@ -119,7 +120,7 @@ export function activeJobs(
     createNcDump({ classifier: host.classifier, delivery, peer: spare, triggers: ncDumpTriggers(settings) }),
     dbDump(host, delivery, work('db-dump')),
   ];
-  return [createGreetSpare(greet, note, greetMs), ...jobs.filter(({ name }) => settings.enabled(name))];
+  return [createGreetSpare(sender, note, greetMs), ...jobs.filter(({ name }) => settings.enabled(name))];
 }
 
 const greetMs = 30_000;

@@ -22,8 +22,10 @@ export interface PassContext extends Leaving {
   readonly clock: Clock;
   /** Throws when role or epoch are no longer those of the session. Call it right before an irreversible step. */
   readonly fence: () => Promise<void>;
-  /** Why this pass runs: "start", "watch", "every", "cron", "drop", "retry" or "by hand". */
+  /** Why this pass runs: "start", "watch", "every", "cron", "drop", "word", "retry" or "by hand". */
   readonly cause: string;
+  /** Asks for a pass of another job, where it runs here: the spare has said something new on its stream. */
+  readonly wake?: (job: string) => void;
   /** Tells what the pass is at: for status, and for the watchdog. */
   readonly progress?: (point: string) => void;
   /** Names hinted by the watcher since the last pass; undefined means: compare everything. */

@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts';
 import { isEpoch, type Epoch } from './epoch.ts';
-import { fieldsOf } from './fields.ts';
+import { fieldsOf, type Refuse } from './fields.ts';
 import { isStream } from './manifest.ts';
 
 export interface AcceptedDrop {
@@ -20,6 +20,8 @@ export interface Hello {
   readonly pairing: string;
   /** The newest drop of each stream that arrived and was judged: what it lacks here is pushed whole. */
   readonly accepted: Readonly<Record<string, AcceptedDrop>>;
+  /** By stream: `n` of root's last word, whatever drop that is about. An older version does not say. */
+  readonly receipts?: Readonly<Record<string, number>>;
   /** Asks for the CA with its keys: sha256 of the CA certificate, hexadecimal, as an admin typed it on the spare. */
   readonly adopt?: string;
 }
@@ -56,5 +58,19 @@ export function parseHello(value: unknown): Hello {
     accepted[stream] = { epoch, sequence: inner.count('sequence', 0), digest: inner.text('digest', 100), ...confirmed };
   }
   const adopt = field.raw('adopt') === undefined ? {} : { adopt: field.matching('adopt', isFingerprint) };
-  return { format: 1, at: field.text('at', 40), pairing: field.text('pairing', 20_000), accepted, ...adopt };
+  const receipts =
+    field.raw('receipts') === undefined ? {} : { receipts: parseNumbers(field.object('receipts'), refuse) };
+  return {
+    format: 1,
+    at: field.text('at', 40),
+    pairing: field.text('pairing', 20_000),
+    accepted,
+    ...receipts,
+    ...adopt,
+  };
+}
+
+function parseNumbers(value: Readonly<Record<string, unknown>>, refuse: Refuse): Record<string, number> {
+  const field = fieldsOf(value, 'hello.receipts', refuse);
+  return Object.fromEntries(Object.keys(value).map((stream) => [stream, field.count(stream, 1)]));
 }

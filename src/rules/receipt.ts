@@ -80,8 +80,21 @@ export const isJudged = (
       (signedDigest === undefined || one.digest === signedDigest),
   );
 
+/**
+ * Is the second word on a drop worth saying after the first? A compare on the spare says again and again that all is well,
+ * with other counts.
+ */
+export function saysMore(before: Receipt | undefined, word: Receipt): boolean {
+  if (before === undefined || before.sequence !== word.sequence || !sameEpoch(before.epoch, word.epoch)) return true;
+  if (isWell(before) && isWell(word)) return false;
+  return before.state !== word.state || before.why !== word.why;
+}
+
+const isWell = ({ state }: Receipt): boolean => state === 'applied' || state === 'unchanged';
+
 const isNewer = (a: DropReference | undefined, b: DropReference): boolean =>
   a !== undefined && (a.epoch.number - b.epoch.number || a.sequence - b.sequence) > 0;
+
 /** Is this the word on that drop? A refusal may be of a drop whose content could not be read. */
 export const isAbout = (receipt: Receipt, { stream, epoch, sequence, digest }: DropReference): boolean =>
   receipt.stream === stream &&

@@ -1,5 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { Failure } from '../errors.ts';
+import type { Directory } from '../rules/files-plan.ts';
 import type { DropReference } from '../rules/receipt.ts';
 import { addWeight, formatSetDigest, hexOfWeight, removeWeight, weightOfHex } from '../rules/set-digest.ts';
 
@@ -13,11 +14,16 @@ export interface AcceptedEntry {
   readonly mtimeNs: bigint;
   /** What the entry adds to the digest: `fileWeight` of rules/set-digest.ts, or 0n where it is left out. */
   readonly weight: bigint;
+  /** Names, for where the file is made again. Not noted of every file, and not part of the digest. */
+  readonly owner?: string;
+  readonly group?: string;
 }
 
 export interface SetChanges {
   readonly put: readonly AcceptedEntry[];
   readonly remove: readonly string[];
+  /** What files lie in, as far as it is to be made again. */
+  readonly directories?: readonly Directory[];
 }
 
 export type SetReference = Pick<DropReference, 'epoch' | 'sequence'>;
@@ -28,6 +34,8 @@ export interface AcceptedSet {
   all(): Generator<AcceptedEntry>;
   /** How many paths begin with `prefix`. */
   count(prefix?: string): number;
+  /** Those noted that an entry lies in. */
+  directories(): Directory[];
   /** `sha256:HEX`; of an empty set: 64 zeros. */
   digest(): string;
   /** The digest that `commit` of these changes would lead to. */
@@ -37,7 +45,7 @@ export interface AcceptedSet {
   /** Durable, whole or not at all. */
   commit(changes: SetChanges, reference: SetReference): void;
   /** Replaces the whole set, in one transaction. */
-  rebuild(entries: Iterable<AcceptedEntry>, reference: SetReference): void;
+  rebuild(entries: Iterable<AcceptedEntry>, reference: SetReference, directories?: readonly Directory[]): void;
   close(): void;
 }
 
@@ -46,10 +54,15 @@ const schema = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   CREATE TABLE IF NOT EXISTS entry (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, size INTEGER NOT NULL,
-    sha256 TEXT NOT NULL, mtime_ns INTEGER NOT NULL, weight TEXT NOT NULL) WITHOUT ROWID;
+    sha256 TEXT NOT NULL, mtime_ns INTEGER NOT NULL, weight TEXT NOT NULL, owner TEXT, "group" TEXT) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS directory (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, owner TEXT NOT NULL,
+    "group" TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL,
     sum TEXT NOT NULL, reference TEXT);
   INSERT OR IGNORE INTO state VALUES (1, 1, '', NULL);`;
+
+/** Columns of `entry` that a file of an earlier version lacks. */
+const laterColumns = ['owner', 'group'];
 
 /** Opens or makes `state/STREAM.db`. A commit that was killed is as if it had never begun. */
 export function openAcceptedSet(path: string): AcceptedSet {
@@ -69,6 +82,7 @@ export function openAcceptedSet(path: string): AcceptedSet {
     get,
     all: () => entries(statements.all),
     count: (prefix = '') => Number(statements.count.get(prefix.length, prefix)?.['n']),
+    directories: () => statements.directories.all().map(toDirectory),
     digest: () => formatSetDigest(sum),
     digestAfter: (changes) => formatSetDigest(sumAfter(changes)),
     reference: () => reference,
@@ -76,13 +90,15 @@ export function openAcceptedSet(path: string): AcceptedSet {
       write(sumAfter(changes), next, () => {
         for (const name of changes.remove) statements.remove.run(name);
         for (const entry of changes.put) put(statements.put, entry);
+        note(statements, changes.directories ?? []);
       }),
-    rebuild: (whole, next) => {
+    rebuild: (whole, next, directories = []) => {
       const list = [...whole];
       const total = list.reduce((so, { weight }) => addWeight(so, weight), 0n);
       write(total, next, () => {
-        database.exec('DELETE FROM entry');
+        database.exec('DELETE FROM entry; DELETE FROM directory');
         for (const entry of list) put(statements.put, entry);
+        note(statements, directories);
       });
     },
     close: () => database.close(),
@@ -107,10 +123,27 @@ function open(path: string): DatabaseSync {
   try {
     const database = new DatabaseSync(path, { readBigInts: true, timeout: 5_000 });
     database.exec(schema);
+    addLaterColumns(database);
     return database;
   } catch (cause) {
     throw unreadable(path, cause);
   }
+}
+
+function addLaterColumns(database: DatabaseSync): void {
+  const lacking = (): string[] => {
+    const known = new Set(
+      database
+        .prepare('PRAGMA table_info(entry)')
+        .all()
+        .map((column) => column['name']),
+    );
+    return laterColumns.filter((name) => !known.has(name));
+  };
+  if (lacking().length === 0) return;
+  inTransaction(database, () => {
+    for (const name of lacking()) database.exec(`ALTER TABLE entry ADD COLUMN "${name}" TEXT`);
+  });
 }
 
 function readState(database: DatabaseSync, path: string): { sum: bigint; reference: SetReference | undefined } {
@@ -139,17 +172,36 @@ const prepare = (database: DatabaseSync) => ({
   get: database.prepare('SELECT * FROM entry WHERE path = ?'),
   all: database.prepare('SELECT * FROM entry ORDER BY path'),
   count: database.prepare('SELECT count(*) AS n FROM entry WHERE substr(path, 1, ?) = ?'),
-  put: database.prepare('INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?)'),
+  put: database.prepare('INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
   remove: database.prepare('DELETE FROM entry WHERE path = ?'),
   state: database.prepare('UPDATE state SET sum = ?, reference = ?'),
+  directories: database.prepare('SELECT * FROM directory'),
+  note: database.prepare('INSERT OR REPLACE INTO directory VALUES (?, ?, ?, ?)'),
+  // "0" is the character behind "/": all paths below, found in the order of the table.
+  forget: database.prepare(`DELETE FROM directory WHERE NOT EXISTS (SELECT 1 FROM entry
+    WHERE entry.path > directory.path || '/' AND entry.path < directory.path || '0')`),
 });
 
-const put = (statement: StatementSync, entry: AcceptedEntry): void =>
-  void statement.run(entry.path, entry.mode, entry.size, entry.sha256, entry.mtimeNs, hexOfWeight(entry.weight));
+function put(statement: StatementSync, entry: AcceptedEntry): void {
+  const { path, mode, size, sha256, mtimeNs, weight, owner = null, group = null } = entry;
+  statement.run(path, mode, size, sha256, mtimeNs, hexOfWeight(weight), owner, group);
+}
+
+function note(statements: ReturnType<typeof prepare>, directories: readonly Directory[]): void {
+  for (const { path, mode, owner, group } of directories) statements.note.run(path, mode, owner, group);
+  statements.forget.run();
+}
+
+const toDirectory = ({ path, mode, owner, group }: Record<string, unknown>): Directory => ({
+  path: String(path),
+  mode: Number(mode),
+  owner: String(owner),
+  group: String(group),
+});
 
 function toEntry(row: Record<string, unknown> | undefined): AcceptedEntry | undefined {
   if (row === undefined) return undefined;
-  const { path, mode, size, sha256, mtime_ns, weight } = row as Record<string, string | bigint>;
+  const { path, mode, size, sha256, mtime_ns, weight, owner, group } = row as Record<string, string | bigint | null>;
   return {
     path: String(path),
     mode: Number(mode),
@@ -157,6 +209,8 @@ function toEntry(row: Record<string, unknown> | undefined): AcceptedEntry | unde
     sha256: String(sha256),
     mtimeNs: BigInt(mtime_ns ?? 0),
     weight: weightOfHex(String(weight)),
+    ...(typeof owner === 'string' ? { owner } : {}),
+    ...(typeof group === 'string' ? { group } : {}),
   };
 }
 

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, open, opendir, rename, rmdir, unlink, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, opendir, rename, rmdir, unlink, type FileHandle } from 'node:fs/promises';
 import { Failure, isErrno } from '../errors.ts';
+import type { Ownership } from './files.ts';
 
 /**
  * A tree that an enemy owns, read without ever following a link: each directory is opened first, and its children
@@ -22,6 +23,8 @@ export interface HostileTree extends AsyncDisposable {
   changedAt(name: string): Promise<number | undefined>;
   /** Removes what has that name directly in it: a link, not what it points to; a directory with all beneath it. */
   remove(name: string): Promise<void>;
+  /** Makes the directory of that name directly in it, with this mode and owner, and opens it. What else stands there is removed. */
+  make(name: string, ownership: Ownership): Promise<HostileTree>;
 }
 
 const asDirectory = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -55,6 +58,7 @@ const treeOf = (root: FileHandle): HostileTree => ({
   names: () => firstNames(child(root, '.')),
   changedAt: (name) => changedAt(listed(root, name)),
   remove: (name) => removeBeneath(root, name),
+  make: (name, ownership) => makeBeneath(root, name, ownership),
   [Symbol.asyncDispose]: () => root.close(),
 });
 
@@ -145,6 +149,26 @@ async function changedAt(path: Buffer): Promise<number | undefined> {
     return (await lstat(path)).ctimeMs;
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+/** By its descriptor: a link that takes its place meanwhile gives nothing away. */
+async function makeBeneath(root: FileHandle, name: string, { mode, uid, gid }: Ownership): Promise<HostileTree> {
+  const path = child(root, name);
+  if ((await lstat(path).catch(() => undefined))?.isDirectory() === false) await removeBeneath(root, name);
+  await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+    if (!isErrno(error, 'EEXIST')) throw error;
+  });
+  const made = await openOrRefuse(path, asDirectory, name);
+  try {
+    const found = await made.stat();
+    const [owner, group] = [uid ?? found.uid, gid ?? found.gid];
+    if (found.uid !== owner || found.gid !== group) await made.chown(owner, group);
+    if ((found.mode & 0o7777) !== mode) await made.chmod(mode);
+    return treeOf(made);
+  } catch (error) {
+    await made.close();
     throw error;
   }
 }

@@ -43,6 +43,7 @@ const intake = {
 const holds = {
   raise: () => Promise.resolve('hold'),
   isReleased: () => Promise.resolve(false),
+  list: () => Promise.resolve([]),
   close: () => Promise.resolve(),
   closeOthers: () => Promise.resolve(),
 };

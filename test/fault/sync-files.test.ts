@@ -138,7 +138,7 @@ describe("the spare's job, killed", async () => {
   const around = { home: {} as FilesHome, archive: '', accounts: await readAccounts(), obstacles: [] };
   const manifest = { epoch: { number: 1, id: '' }, files: [] as unknown } as Manifest;
   const plan = { place: [], keep: [], remove: [], notAllowed: [] };
-  const steps = applySteps(around, { manifest, taken: '', plan, directories: [] });
+  const steps = applySteps(around, { manifest, taken: '', plan });
   test.each(deathsAround(steps.map(({ name }) => name)).map((death) => [describeDeath(death), death] as const))(
     '%s, rolls forward: every file is the old or the new one, and then the new one',
     async (_, death) => {

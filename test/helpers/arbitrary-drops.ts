@@ -107,6 +107,7 @@ export const aHello: fc.Arbitrary<Hello> = fc.record({
   at: aTime,
   pairing: fc.string(),
   accepted: fc.dictionary(aStream, fc.oneof(anAccepted, anAccepted.chain(confirmedToo)), { noNullPrototype: true }),
+  receipts: fc.dictionary(aStream, aSequence, { noNullPrototype: true }),
 });
 
 const aBase64 = fc.uint8Array({ minLength: 32, maxLength: 64 }).map((bytes) => Buffer.from(bytes).toString('base64'));

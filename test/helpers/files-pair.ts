@@ -32,7 +32,7 @@ export function updatePassiveFilesOf(master: TestMaster, spare: Spare, journal?:
   mkdirSync(store, { recursive: true });
   const set = openAcceptedSet(join(paths.state, 'sync-files.db'));
   return createUpdatePassiveFiles({
-    home: { root, set, store: openContentStore(store), keyFiles: paths.keyFiles, mayChown: false },
+    home: { root, set, store: openContentStore(store), keyFiles: paths.keyFiles, mayChown: process.getuid?.() === 0 },
     allowed: listed,
     neededByDatabases: [],
     intake: spare.intake,

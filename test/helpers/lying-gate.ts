@@ -6,6 +6,7 @@ import { createDelivery, type Delivery, type DeliveryContext } from '../../src/d
 import { createOutbox } from '../../src/drops/outbox.ts';
 import type { DropToPush, Greeting, Peer } from '../../src/drops/peer.ts';
 import type { StreamState } from '../../src/drops/stream-state.ts';
+import type { Hello } from '../../src/rules/hello.ts';
 import type { Receipt } from '../../src/rules/receipt.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { generateSigningKey, loadSigner } from '../../src/system/sign.ts';
@@ -27,6 +28,10 @@ export interface LyingGate extends Disposable {
   onPush: (drop: DropToPush) => Receipt | undefined;
   onAsked: () => Receipt[];
   asked: number;
+  /** Where the active keeps what it knows of each stream. */
+  readonly streams: string;
+  /** What root's greeting says. */
+  hello: Partial<Hello>;
   known(): Promise<StreamState | undefined>;
   /** As if drop 1 had been pushed, and no word had come. */
   published(words?: Partial<StreamState>): Promise<void>;
@@ -50,10 +55,13 @@ export async function startLyingGate(): Promise<LyingGate> {
     confirm: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
-  const greeting = { gate: {}, hello: { at: '', accepted: {} }, pairing: { certname: 'masterb.test' } };
+  const greeting = () => ({
+    ...{ gate: {}, pairing: { certname: 'masterb.test' } },
+    hello: { format: 1, at: '', accepted: {}, ...gate.hello },
+  });
   const delivery = createDelivery({
     ...{ epoch, peer, signer, state, clock: systemClock },
-    greet: () => Promise.resolve(greeting as unknown as Greeting),
+    greet: () => Promise.resolve(greeting() as unknown as Greeting),
     outbox: createOutbox(join(home, 'outbox'), signer),
     origin: { source: 'mastera.test', platform: 'puppet', build: 'test' },
   });
@@ -63,6 +71,8 @@ export async function startLyingGate(): Promise<LyingGate> {
     onPush: () => undefined,
     onAsked: () => [],
     asked: 0,
+    hello: {},
+    streams: state.directory,
     known: () => state.read<StreamState>('sync-certs'),
     [Symbol.dispose]: () => rmSync(home, { recursive: true }),
     published: (words = {}) =>

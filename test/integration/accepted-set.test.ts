@@ -3,8 +3,9 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { fileWeight } from '../../src/rules/set-digest.ts';
+import { fileWeight, hexOfWeight } from '../../src/rules/set-digest.ts';
 import { openAcceptedSet, type AcceptedEntry } from '../../src/system/accepted-set.ts';
 
 const epoch = { number: 3, id: '0123456789abcdef' };
@@ -91,6 +92,47 @@ test('with 100,000 entries a commit of one file stays a matter of milliseconds',
   }).sort((a, b) => a - b);
   expect(times[10]).toBeLessThan(50);
   set.close();
+});
+
+test('owners are remembered, and directories as long as something lies in them', () => {
+  const set = openAcceptedSet(path());
+  const owned = { ...entry('d/e/f'), owner: 'daemon', group: 'games' };
+  const directories = ['d', 'd/e', 'd/empty'].map((name) => ({
+    path: name,
+    mode: 0o750,
+    owner: 'root',
+    group: 'games',
+  }));
+  set.commit({ put: [owned, entry('d/g')], remove: [], directories }, at(1));
+  expect([set.get('d/e/f'), set.get('d/g')]).toEqual([owned, entry('d/g')]);
+  expect(set.directories()).toEqual(directories.slice(0, 2));
+  set.commit({ put: [], remove: ['d/e/f'] }, at(2));
+  expect(set.directories()).toEqual(directories.slice(0, 1));
+  set.rebuild([entry('d/g')], at(3));
+  expect(set.directories()).toEqual([]);
+  set.close();
+});
+
+test('a set that an earlier version made opens with all that it has, and remembers owners from then on', () => {
+  const old = new DatabaseSync(path());
+  old.exec(`CREATE TABLE entry (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, size INTEGER NOT NULL,
+      sha256 TEXT NOT NULL, mtime_ns INTEGER NOT NULL, weight TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL, sum TEXT NOT NULL,
+      reference TEXT)`);
+  const { mode, size, sha256, mtimeNs, weight } = entry('a');
+  const sum = hexOfWeight(weight);
+  old.prepare('INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)').run('a', mode, size, sha256, mtimeNs, sum);
+  old.prepare('INSERT INTO state VALUES (1, 1, ?, ?)').run(sum, JSON.stringify(at(7)));
+  old.close();
+  const owned = { ...entry('b'), owner: 'daemon', group: 'games' };
+  const set = openAcceptedSet(path());
+  expect([[...set.all()], set.reference(), set.directories()]).toEqual([[entry('a')], at(7), []]);
+  set.commit({ put: [owned], remove: [] }, at(8));
+  const digest = set.digest();
+  set.close();
+  const again = openAcceptedSet(path());
+  expect([[...again.all()], again.digest()]).toEqual([[entry('a'), owned], digest]);
+  again.close();
 });
 
 test('a file that is no set stops with its path and the way out', async () => {

@@ -1,5 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   linkSync,
   mkdirSync,
@@ -8,11 +11,12 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, expect, it } from 'vitest';
 import { openHostileTree } from '../../src/system/beneath.ts';
@@ -156,4 +160,57 @@ it('removes names that are no text', async () => {
   await using tree = await openHostileTree(inbox);
   for (const each of await tree.names()) await tree.remove(each);
   await expect(tree.names()).resolves.toEqual([]);
+});
+
+it('makes a directory where a link stands, and leaves alone what that leads to', async () => {
+  symlinkSync(outside, join(inbox, 'stream'));
+  chmodSync(outside, 0o755);
+  await using tree = await openHostileTree(inbox);
+  await using stream = await tree.make('stream', { mode: 0o700 });
+  await using _ready = await stream.make('ready', { mode: 0o750 });
+  expect(readdirSync(outside)).toEqual(['inner']);
+  const modes = [outside, join(inbox, 'stream'), join(inbox, 'stream/ready')].map(
+    (path) => statSync(path).mode & 0o777,
+  );
+  expect(modes).toEqual([0o755, 0o700, 0o750]);
+});
+
+const nobody = 65_534;
+/** An owner of the inbox who exchanges what is made in it for a link to what he wants, again and again. */
+const exchanging = `
+  const { lstatSync, renameSync, symlinkSync, unlinkSync } = require('node:fs');
+  const [inbox, wanted] = process.argv.slice(1);
+  process.setgid(${nobody});
+  process.setuid(${nobody});
+  console.log('begun');
+  for (let n = 0; ; n += 1) {
+    try {
+      symlinkSync(wanted, inbox + '/link');
+    } catch {}
+    try {
+      renameSync(inbox + '/made', inbox + '/aside' + n);
+      renameSync(inbox + '/link', inbox + '/made');
+      unlinkSync(inbox + '/made');
+    } catch {}
+  }`;
+
+it('gives to its new owner what it made, and never what a link in its place leads to', async (context) => {
+  if (userInfo().uid !== 0) context.skip('only root may give a directory away');
+  for (const path of [base, join(inbox, '..')]) chmodSync(path, 0o755);
+  chownSync(inbox, nobody, nobody);
+  const enemy = spawn(process.execPath, ['-e', exchanging, inbox, outside], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(enemy, 'exit');
+  try {
+    await once(enemy.stdout, 'data');
+    const end = performance.now() + 3_000;
+    while (performance.now() < end) {
+      await using tree = await openHostileTree(inbox);
+      const made = await tree.make('made', { mode: 0o700, uid: nobody, gid: nobody }).catch(() => undefined);
+      await made?.[Symbol.asyncDispose]();
+      expect(statSync(outside).uid).toBe(0);
+    }
+  } finally {
+    enemy.kill('SIGKILL');
+    await ended;
+  }
 });

@@ -39,6 +39,22 @@ test('a release is for what it showed: the same certificates that vanish a secon
   expect([(await readdir(spare('signed'))).length, await kept()]).toEqual([14, ['certificates-vanish open']]);
 });
 
+test.each(['released', 'discarded'] as const)(
+  'a compare says "held" to the active as long as a hold is open, and no longer when it is %s',
+  async (decision) => {
+    await pair.active.signMany([...vanishing, 'a.lab']);
+    await pair.sync();
+    await vanish();
+    await pair.sync();
+    await pair.compare();
+    const holdId = pair.holds.at(-1)?.id ?? '';
+    expect(pair.verdicts.at(-1)).toMatchObject({ state: 'held', holdId, why: 'held by certificates-vanish' });
+    await decide(decision);
+    await pair.compare();
+    expect(pair.verdicts.at(-1)).toMatchObject({ state: 'unchanged' });
+  },
+);
+
 test('a loss of revocations that was released once is held when it happens again', async () => {
   const serial = await pair.active.sign('a.lab');
   await pair.sync();

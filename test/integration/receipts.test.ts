@@ -1,5 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { digest, receiptOf, startLyingGate, type LyingGate } from '../helpers/lying-gate.ts';
+import { unheardStreams } from '../../src/drops/stream-state.ts';
+import type { Hello } from '../../src/rules/hello.ts';
+import type { Receipt } from '../../src/rules/receipt.ts';
+import { createState } from '../../src/system/state.ts';
+import { digest, epoch, receiptOf, startLyingGate, type LyingGate } from '../helpers/lying-gate.ts';
 
 let gate: LyingGate;
 beforeEach(async () => {
@@ -69,5 +73,67 @@ describe('a gate that is asked for receipts', () => {
     gate.onAsked = () => [receiptOf({ n: 1 })];
     expect(await gate.delivery.catchUp('sync-certs', gate.context.signal)).toMatchObject([{ n: 1 }]);
     expect(await gate.known()).toMatchObject({ heard: 1, acknowledged: { n: 1 } });
+  });
+});
+
+describe('a drop that was settled long ago', () => {
+  const settled = receiptOf({ n: 3, state: 'applied' });
+  const greeted = (n: number, at = '2026-01-02T00:00:00.000Z'): void =>
+    void (gate.hello = { at, receipts: { 'sync-certs': n }, accepted: accepted() });
+  const accepted = (): Hello['accepted'] => ({ 'sync-certs': { epoch, sequence: 1, digest: digest('b') } });
+  const heard = (): Promise<Receipt[]> => gate.delivery.catchUp('sync-certs', gate.context.signal);
+  const unheard = (): Promise<string[]> =>
+    unheardStreams(createState(gate.streams), epoch, { format: 1, at: '', pairing: '', accepted: {}, ...gate.hello });
+  beforeEach(() => gate.published({ last: settled, acknowledged: settled, heard: 3 }));
+
+  it('is asked about again when the greeting has a later word, and not before', async () => {
+    greeted(3);
+    gate.onAsked = () => [receiptOf({ n: 4, state: 'failed', why: 'not put back' })];
+    expect([await unheard(), await heard(), gate.asked]).toEqual([[], [], 0]);
+    greeted(4);
+    expect(await unheard()).toEqual(['sync-certs']);
+    expect(await heard()).toMatchObject([{ n: 4, state: 'failed' }]);
+    expect(await gate.known()).toMatchObject({ acknowledged: { state: 'failed' }, heard: 4 });
+    expect([await unheard(), await heard()]).toEqual([[], []]);
+  });
+
+  it('is no news when all is still well, with other counts', async () => {
+    greeted(4);
+    gate.onAsked = () => [receiptOf({ n: 4, state: 'unchanged', madeHere: { certificates: 1 } })];
+    expect([await heard(), (await gate.known())?.heard]).toEqual([[], 4]);
+  });
+
+  it('keeps its word when a later one is about an older drop', async () => {
+    await gate.published({ sequence: 2, last: { ...settled, sequence: 2 }, heard: 3 });
+    greeted(4);
+    gate.onAsked = () => [receiptOf({ n: 4, sequence: 1, state: 'refused' })];
+    await heard();
+    expect(await gate.known()).toMatchObject({ last: { sequence: 2, state: 'applied' }, heard: 4 });
+  });
+
+  it('has the last word that root signed, in whatever order the gate hands them on', async () => {
+    greeted(5);
+    gate.onAsked = () => [receiptOf({ n: 5, state: 'failed' }), receiptOf({ n: 4, state: 'unchanged' })];
+    await heard();
+    expect(await gate.known()).toMatchObject({ last: { n: 5, state: 'failed' }, heard: 5 });
+  });
+
+  it.each([
+    ['the same number', () => greeted(7)],
+    ['an old greeting', () => greeted(2, '2025-12-31T00:00:00.000Z')],
+  ])('cannot be made well again by an old word of it, beside %s', async (_, greet) => {
+    const failed = receiptOf({ n: 7, state: 'failed', why: 'not put back' });
+    await gate.published({ last: failed, acknowledged: failed, heard: 7 });
+    greet();
+    gate.onAsked = () => [settled];
+    expect([await heard(), await gate.known()]).toMatchObject([[], { last: { n: 7, state: 'failed' }, heard: 7 }]);
+  });
+
+  it('counts anew where a greeting says so: the spare was restored from a backup', async () => {
+    await gate.published({ last: { ...settled, n: 50 }, acknowledged: { ...settled, n: 50 }, heard: 50 });
+    greeted(4);
+    gate.onAsked = () => [receiptOf({ n: 4, state: 'failed', why: 'not put back' })];
+    expect([await unheard(), await heard()]).toMatchObject([['sync-certs'], [{ n: 4 }]]);
+    expect(await gate.known()).toMatchObject({ heard: 4 });
   });
 });

@@ -1,7 +1,8 @@
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openAcceptedSet } from '../../src/system/accepted-set.ts';
+import { readAccounts } from '../../src/system/accounts.ts';
 import {
   passOfBoth,
   readSecret as read,
@@ -92,7 +93,24 @@ test('a directory that keeps others out does so on the spare too, also when it i
 
   rmSync(join(secrets(b), 'shared'), { recursive: true });
   await update.run(pair.context(b));
-  expect([modeOf(b, 'shared'), read(b, 'shared/readable')]).toEqual(['700', '1']);
+  expect([modeOf(b, 'shared'), read(b, 'shared/readable')]).toEqual(['750', '1']);
+});
+
+test('a file that is put back has the owner and the group that it came with, and so has its directory', async (context) => {
+  if (process.getuid?.() !== 0) context.skip('only root may give files away');
+  await using pair = await startPair();
+  const { a, b, spare } = pair;
+  const accounts = await readAccounts();
+  const [uid, gid] = [accounts.uid('daemon') ?? 0, accounts.gid('daemon') ?? 0];
+  const update = updatePassiveFilesOf(b, spare);
+  write(a, 'given/away', '1', 0o600);
+  for (const name of ['given', 'given/away']) chownSync(join(secrets(a), name), uid, gid);
+  await passOfBoth(pair, syncFilesOf(a, pair.sender().delivery), () => update.run(pair.context(b)));
+
+  rmSync(join(secrets(b), 'given'), { recursive: true });
+  await expect(update.run(pair.context(b))).resolves.toMatchObject({ why: '1 file put back' });
+  for (const name of ['given', 'given/away']) expect(statSync(join(secrets(b), name))).toMatchObject({ uid, gid });
+  expect(uid).not.toBe(0);
 });
 
 test('a receipt that comes late is as good: the active knows what the spare has, and sends changes only', async () => {

@@ -50,6 +50,15 @@ describe('the scheduler', () => {
     expect(passes.flatMap((pass) => [...(pass.changed ?? [])])).toHaveLength(500);
   });
 
+  it('gives a pass with nothing hinted to a job that is woken, and none to one that does not run here', async () => {
+    const { passes, results, scheduler, clock } = await begin([watchSigned]);
+    results.push(done);
+    scheduler.wake('sync-certs');
+    scheduler.wake('restore-nc');
+    await clock.advance(1);
+    expect(passes.map(({ cause, changed }) => [cause, changed])).toEqual([['word', new Set()]]);
+  });
+
   it('never runs two passes at once, and one more for what came during a pass', async () => {
     const { passes, hint, scheduler, end, most } = await begin([watchSigned, everyFive]);
     hint('/ca/signed/a.pem');

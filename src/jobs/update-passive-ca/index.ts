@@ -23,7 +23,7 @@ export interface UpdatePassiveCaTools {
   readonly set: AcceptedSet;
   readonly content: ContentStore;
   readonly held: HeldStore;
-  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'close' | 'closeOthers'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'list' | 'close' | 'closeOthers'>;
   readonly intake: Omit<Intake, 'reopen'>;
   readonly journal: Journal;
   readonly exec: Exec;
@@ -129,7 +129,7 @@ async function verdictOf(tools: UpdatePassiveCaTools, applied: Applied, drop: st
   if (crlProblem !== undefined) return { state: 'failed', why: `ca_crl.pem was not believed: ${crlProblem}`, live };
   const [first] = held;
   if (first === undefined) return { state: 'applied', why: applied.why, live };
-  return { state: 'held', why: `held by ${held.map(({ rule }) => rule).join(', ')}`, holdId: first.id, live };
+  return { state: 'held', why: heldBy(held), holdId: first.id, live };
 }
 
 function tell(verdict: Verdict, applied: Applied, { log }: PassContext): Outcome {
@@ -209,8 +209,8 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const back = drift.differs.filter((path) => !applied.own.includes(path));
   if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
-  const verdict = driftVerdict(drift, applied);
-  const told = JSON.stringify([drop.sequence, verdict.live, verdict.madeHere]);
+  const verdict = await orHeld(tools, driftVerdict(drift, applied));
+  const told = JSON.stringify([drop.sequence, verdict.state, verdict.live, verdict.madeHere]);
   if (told !== memory.reported) {
     await intake.report(drop, verdict);
     if (verdict.state === 'failed') context.log.failure(verdict.why);
@@ -233,6 +233,17 @@ function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions, own }: Ap
   const why = ok ? done : `live but for what is no certificate of this CA: ${some(differing)}`;
   return { state: 'unchanged', why, live, madeHere: made };
 }
+
+/** What an admin has not decided on is not live: the word "held" stands until then. */
+async function orHeld({ holds }: UpdatePassiveCaTools, verdict: Verdict): Promise<Verdict> {
+  const open = (await holds.list()).filter((hold) => hold.stream === stream && hold.decision === 'open');
+  const [first] = open;
+  if (first === undefined || verdict.state === 'failed') return verdict;
+  return { ...verdict, state: 'held', why: heldBy(open), holdId: first.id };
+}
+
+const heldBy = (holds: readonly { readonly rule: string }[]): string =>
+  `held by ${holds.map(({ rule }) => rule).join(', ')}`;
 
 const referenceOf = (set: AcceptedSet) => ({
   stream,

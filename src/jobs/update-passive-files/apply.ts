@@ -1,19 +1,18 @@
 import { join } from 'node:path';
-import type { Directory, FilesPlan } from '../../rules/files-plan.ts';
+import { directoriesIn, type FilesPlan } from '../../rules/files-plan.ts';
 import { dropName, type Manifest, type ManifestFile } from '../../rules/manifest.ts';
 import type { Obstacle } from '../../rules/obstacles.ts';
 import { fileWeight } from '../../rules/set-digest.ts';
 import type { AcceptedEntry, AcceptedSet } from '../../system/accepted-set.ts';
 import type { Accounts } from '../../system/accounts.ts';
 import type { Operation, Step } from '../../system/journal.ts';
-import { attemptEach, keepAside, placeFile, removeFile, type FilesHome } from './place.ts';
+import { attemptEach, keepAside, placeFile, removeFile, type FilesHome, type Names } from './place.ts';
 
 /** All that is needed to make the same steps again after a crash. */
 export interface ApplyArguments {
   readonly taken: string;
   readonly manifest: Manifest;
   readonly plan: FilesPlan;
-  readonly directories: readonly Directory[];
 }
 
 /** Where an apply acts, and what it could not do. */
@@ -34,13 +33,10 @@ export function applyOperation(around: Surroundings, args: ApplyArguments): Oper
  * is placed (a file may become a directory, or the other way round), and the accepted set comes last, so that a killed
  * apply is repeated whole.
  */
-export function applySteps(
-  { home, archive, accounts, obstacles }: Surroundings,
-  { manifest, taken, plan, directories }: ApplyArguments,
-): Step[] {
+export function applySteps(around: Surroundings, { manifest, taken, plan }: ApplyArguments): Step[] {
+  const { home, archive, accounts, obstacles } = around;
   const never = (): Promise<boolean> => Promise.resolve(false); // every step below is cheap to repeat
   const replaced = join(archive, dropName(manifest));
-  const names = { accounts, directories };
   return [
     {
       name: 'keep',
@@ -55,12 +51,15 @@ export function applySteps(
     {
       name: 'place',
       isDone: never,
-      do: () => attemptEach(plan.place, obstacles, (file) => placeFile(home, file, names, replaced)),
+      do: () => {
+        const names = namesOf(around, manifest);
+        return attemptEach(plan.place, obstacles, (file) => placeFile(home, file, names, replaced));
+      },
     },
     {
       name: 'key-files',
       isDone: never,
-      do: () => attemptEach(plan.keep, obstacles, (file) => keepAside(home, file, names)),
+      do: () => attemptEach(plan.keep, obstacles, (file) => keepAside(home, file, accounts)),
     },
     {
       name: 'accept',
@@ -70,19 +69,27 @@ export function applySteps(
   ];
 }
 
+/** What earlier drops left out lies in directories that they named. */
+const namesOf = ({ home, accounts }: Surroundings, { detail }: Manifest): Names => ({
+  accounts,
+  directories: [...directoriesIn(detail), ...home.set.directories()],
+});
+
 export const pathsOf = (paths: readonly string[]): { path: string }[] => paths.map((path) => ({ path }));
 
-export const entryOf = ({ path, mode, size, sha256 }: ManifestFile): AcceptedEntry => ({
+export const entryOf = ({ path, mode, size, sha256, owner, group }: ManifestFile): AcceptedEntry => ({
   path,
   mode,
   size,
   sha256,
+  owner,
+  group,
   mtimeNs: 0n,
   weight: fileWeight(path, mode, sha256),
 });
 
 function accept(set: AcceptedSet, manifest: Manifest): void {
-  const put = manifest.files.map(entryOf);
-  if (manifest.kind === 'whole') set.rebuild(put, manifest);
-  else set.commit({ put, remove: manifest.deleted }, manifest);
+  const [put, directories] = [manifest.files.map(entryOf), directoriesIn(manifest.detail)];
+  if (manifest.kind === 'whole') set.rebuild(put, manifest, directories);
+  else set.commit({ put, remove: manifest.deleted, directories }, manifest);
 }

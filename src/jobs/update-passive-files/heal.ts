@@ -2,16 +2,17 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Holds } from '../../drops/holds.ts';
 import type { Intake } from '../../drops/intake.ts';
-import { isBelow, planFiles } from '../../rules/files-plan.ts';
-import type { ManifestFile } from '../../rules/manifest.ts';
+import { planFiles, type FilesPlan } from '../../rules/files-plan.ts';
 import { failureOfAll, type Obstacle } from '../../rules/obstacles.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { Accounts } from '../../system/accounts.ts';
 import { listDirectory } from '../../system/files.ts';
 import type { Outcome, PassContext } from '../job.ts';
 import { pathsOf } from './apply.ts';
-import type { LeftOut, LeftOutBook } from './left-out.ts';
+import { leftOutOf, type LeftOut, type LeftOutBook } from './left-out.ts';
 import { attemptEach, differs, keepAside, placeFile, removeFile, type FilesHome } from './place.ts';
+
+export const stream = 'sync-files';
 
 export interface HealTools {
   readonly home: FilesHome;
@@ -38,45 +39,61 @@ export async function pruneReplaced({ replaced, keptArchives }: HealTools): Prom
     await rm(join(replaced, name), { recursive: true, force: true });
 }
 
-/** What somebody changed here by hand is put back; files that only this master has are left alone. */
+/**
+ * What somebody changed here by hand is put back; files that only this master has are left alone. The active hears of what
+ * cannot be put back, and when it is.
+ */
 export async function heal(tools: HealTools, context: PassContext, accounts: Accounts): Promise<Outcome> {
   const leftOut = await tools.leftOut.read();
   const obstacles: Obstacle[] = [];
   const archive = replacedAt(tools, context.clock.now());
-  const healed = await putBack(tools, context, { accounts, leftOut, obstacles, archive });
+  const plan = planOf(tools, leftOut);
+  const healed = await putBack(tools, context, { accounts, plan, obstacles, archive });
   // A file that resists is tried for months: copies of what was not replaced would push out the edits.
   if (healed === 0) await rm(archive, { recursive: true, force: true });
   await pruneReplaced(tools);
   const failure = failureOfAll(obstacles);
-  if (failure !== undefined) throw failure;
+  if (failure !== undefined) {
+    await reportLeftOut(tools, plan, obstacles, leftOut);
+    throw failure;
+  }
   if (leftOut !== undefined) await reportLive(tools, leftOut);
   return healed > 0
     ? { kind: 'done', why: `${counted(healed, 'file')} put back` }
     : { kind: 'unchanged', why: 'waits for a drop of the active' };
 }
 
+type HealPlan = Pick<FilesPlan, 'place' | 'keep' | 'remove'>;
+
+/** All that is accepted shall be live, and what earlier drops removed shall be gone. */
+function planOf({ home, allowed, neededByDatabases: keyFiles }: HealTools, leftOut: LeftOut | undefined): HealPlan {
+  const older = planFiles({ files: leftOut?.files ?? [], deleted: leftOut?.removals ?? [] }, { allowed, keyFiles });
+  // Of a set that an earlier version made, nothing is known of who owned its files.
+  const files = [...home.set.all()].map((entry) => ({ owner: 'root', group: 'root', ...entry }));
+  const { place } = planFiles({ files, deleted: [] }, { allowed, keyFiles });
+  return { ...older, place };
+}
+
 interface Healing {
   readonly accounts: Accounts;
-  readonly leftOut: LeftOut | undefined;
+  readonly plan: HealPlan;
   readonly obstacles: Obstacle[];
   readonly archive: string;
 }
 
 async function putBack(
-  tools: HealTools,
+  { home }: HealTools,
   { log, fence, signal }: PassContext,
-  { accounts, leftOut, obstacles, archive }: Healing,
+  { accounts, plan, obstacles, archive }: Healing,
 ): Promise<number> {
-  const { home, allowed, neededByDatabases: keyFiles } = tools;
-  const names = { accounts, directories: leftOut?.directories ?? [] };
-  const older = planFiles({ files: leftOut?.files ?? [], deleted: leftOut?.removals ?? [] }, { allowed, keyFiles });
+  const names = { accounts, directories: home.set.directories() };
   let healed = 0;
-  await attemptEach(pathsOf(older.remove), obstacles, async ({ path }) => {
+  await attemptEach(pathsOf(plan.remove), obstacles, async ({ path }) => {
     signal.throwIfAborted();
     await fence();
     if (await removeFile(home, path, archive)) healed += 1;
   });
-  await attemptEach(await wanted(tools, older.place), obstacles, async (file) => {
+  await attemptEach(plan.place, obstacles, async (file) => {
     signal.throwIfAborted();
     if (!(await differs(home, file))) return;
     await fence();
@@ -85,34 +102,36 @@ async function putBack(
     const kept = archived ? `. What was here is kept in ${archive}` : '';
     log.warning(`Put back, because it differed from the active's: /${file.path}${kept}`);
   });
-  await attemptEach(older.keep, obstacles, (file) => keepAside(home, file, names));
+  await attemptEach(plan.keep, obstacles, (file) => keepAside(home, file, accounts));
   return healed;
 }
 
-/** All that is accepted, with owner and group where a drop that could not be made live named them. */
-async function wanted(
-  { home, allowed, neededByDatabases }: HealTools,
-  older: readonly ManifestFile[],
-): Promise<ManifestFile[]> {
-  const files: ManifestFile[] = [];
-  for (const entry of home.set.all()) {
-    const mine = isBelow(entry.path, allowed) && !neededByDatabases.includes(`/${entry.path}`);
-    if (!mine || !(await home.store.has(entry.sha256))) continue;
-    files.push(older.find(({ path }) => path === entry.path) ?? { ...entry, owner: 'root', group: 'root' });
-  }
-  return files;
+/** Says "failed" of what was accepted, once for each reason. */
+async function reportLeftOut(
+  { home, intake, leftOut: book }: HealTools,
+  plan: HealPlan,
+  obstacles: readonly Obstacle[],
+  known: LeftOut | undefined,
+): Promise<void> {
+  const drop = home.set.reference();
+  if (drop === undefined) return;
+  const leftOut = leftOutOf(drop, plan, obstacles);
+  if (leftOut.why === known?.why && drop.sequence === known?.drop.sequence) return;
+  await intake.report(
+    { stream, ...leftOut.drop, digest: home.set.digest() },
+    { state: 'failed', why: leftOut.why ?? '' },
+  );
+  await book.write(leftOut);
 }
 
 /** Takes back the word "failed": all of the accepted set is live now. */
 async function reportLive({ home, holds, intake, leftOut: book }: HealTools, { drop }: LeftOut): Promise<void> {
-  const reference = { stream: 'sync-files', ...drop, digest: home.set.digest() };
+  const reference = { stream, ...drop, digest: home.set.digest() };
   if (home.set.reference()?.sequence === drop.sequence) {
-    const open = (await holds.list()).find(
-      ({ stream, decision }) => stream === reference.stream && decision === 'open',
-    );
+    const open = (await holds.list()).find((hold) => hold.stream === stream && hold.decision === 'open');
     const live = { state: 'applied', why: 'what had been left out is live now' } as const;
     const verdict = open === undefined ? live : ({ state: 'held', why: open.sentence, holdId: open.id } as const);
     await intake.report(reference, verdict);
   }
-  await book.write({ drop, files: [], removals: [], directories: [] });
+  await book.write({ drop, files: [], removals: [] });
 }

@@ -1,15 +1,7 @@
 import { pruneArchive } from '../../drops/archive.ts';
 import type { VerifiedDrop } from '../../drops/intake.ts';
 import { counted } from '../../rules/spoken.ts';
-import {
-  directoriesIn,
-  isBelow,
-  planFiles,
-  withLeftOut,
-  wouldEmpty,
-  type Directory,
-  type FilesPlan,
-} from '../../rules/files-plan.ts';
+import { isBelow, planFiles, withLeftOut, wouldEmpty, type FilesPlan } from '../../rules/files-plan.ts';
 import type { Manifest } from '../../rules/manifest.ts';
 import { failureOfAll, spokenObstacles, type Obstacle } from '../../rules/obstacles.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
@@ -19,7 +11,7 @@ import { recover, runOperation, type Journal } from '../../system/journal.ts';
 import type { JobLog } from '../../system/log.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 import { applyOperation, entryOf, pathsOf, type ApplyArguments } from './apply.ts';
-import { heal, pruneReplaced, replacedAt, type HealTools } from './heal.ts';
+import { heal, pruneReplaced, replacedAt, stream, type HealTools } from './heal.ts';
 import { leftOutOf, type LeftOut } from './left-out.ts';
 import { attemptEach, removeFile } from './place.ts';
 
@@ -29,8 +21,6 @@ export interface UpdatePassiveFilesTools extends HealTools {
   readonly archive: string;
   readonly everyMs: number;
 }
-
-const stream = 'sync-files';
 
 /** Places what `sync-files` brought, and puts back what drifted since. */
 export function createUpdatePassiveFiles(tools: UpdatePassiveFilesTools): Job {
@@ -45,7 +35,7 @@ export function createUpdatePassiveFiles(tools: UpdatePassiveFilesTools): Job {
 async function pass(tools: UpdatePassiveFilesTools, context: PassContext): Promise<Outcome> {
   const accounts = await readAccounts();
   await recover(tools.journal, async (args: ApplyArguments) =>
-    applyOperation({ ...tools, accounts, obstacles: [] }, { ...args, directories: args.directories ?? [] }),
+    applyOperation({ ...tools, accounts, obstacles: [] }, args),
   );
   await carryOutReleased(tools, context);
   const drop = await tools.intake.next(stream);
@@ -68,20 +58,20 @@ async function apply(
     });
     return { kind: 'waiting', why: 'a delta did not fit; the active sends the whole set next' };
   }
-  const { plan, directories, held } = planOf(tools, manifest, changes, await tools.leftOut.read());
+  const { plan, held } = planOf(tools, manifest, changes, await tools.leftOut.read());
   const obstacles: Obstacle[] = [];
   await context.fence();
-  const args = { taken: drop.directory, manifest, plan, directories };
+  const args = { taken: drop.directory, manifest, plan };
   await runOperation(tools.journal, applyOperation({ ...tools, accounts, obstacles }, args));
   await tools.home.store.sweep(keptBy(tools));
   await pruneArchive(tools.archive, tools.keptArchives);
-  await tools.leftOut.write(leftOutOf(manifest, plan, directories, obstacles));
-  return await conclude(tools, context, { drop, plan, held, obstacles });
+  const leftOut = leftOutOf(manifest, plan, obstacles);
+  await tools.leftOut.write(leftOut);
+  return await conclude(tools, context, { drop, plan, held, obstacles, why: leftOut.why });
 }
 
 interface Planned {
   readonly plan: FilesPlan;
-  readonly directories: readonly Directory[];
   /** Deletions that are not done, and why. */
   readonly held: { readonly sentence: string; readonly paths: readonly string[] } | undefined;
 }
@@ -96,13 +86,12 @@ function planOf(
   const { allowed, neededByDatabases: keyFiles } = tools;
   const drop = { files: manifest.files, deleted: changes.remove };
   const full = planFiles(withLeftOut(drop, leftOut), { allowed, keyFiles });
-  const directories = [...directoriesIn(manifest.detail), ...(leftOut?.directories ?? [])];
   const before = tools.home.set.count();
   const sentence = wouldEmpty(before, before - changes.remove.length + newcomers(tools, manifest));
-  if (sentence === undefined) return { plan: full, directories, held: undefined };
+  if (sentence === undefined) return { plan: full, held: undefined };
   const isHeld = (path: string): boolean => changes.remove.includes(path);
   const plan = { ...full, remove: full.remove.filter((path) => !isHeld(path)) };
-  return { plan, directories, held: { sentence, paths: full.remove.filter(isHeld) } };
+  return { plan, held: { sentence, paths: full.remove.filter(isHeld) } };
 }
 
 interface Applied {
@@ -110,12 +99,14 @@ interface Applied {
   readonly plan: FilesPlan;
   readonly held: Planned['held'];
   readonly obstacles: readonly Obstacle[];
+  /** Of what was left out. */
+  readonly why: string | undefined;
 }
 
 async function conclude(
   tools: UpdatePassiveFilesTools,
   { log }: PassContext,
-  { drop, plan, held, obstacles }: Applied,
+  { drop, plan, held, obstacles, why: whyLeftOut = '' }: Applied,
 ): Promise<Outcome> {
   const { intake } = tools;
   if (plan.notAllowed.length > 0) {
@@ -126,8 +117,7 @@ async function conclude(
   const holdId = held === undefined ? undefined : await raise(tools, log, drop.manifest, held);
   const failure = failureOfAll(obstacles);
   if (failure !== undefined) {
-    const why = `left out, and tried again: ${spokenObstacles(obstacles)}`;
-    await intake.settle(drop, { state: 'failed', why, ...(holdId === undefined ? {} : { holdId }) });
+    await intake.settle(drop, { state: 'failed', why: whyLeftOut, ...(holdId === undefined ? {} : { holdId }) });
     throw failure;
   }
   if (held !== undefined && holdId !== undefined) {

@@ -1,8 +1,8 @@
 import type { AcceptedSet, SetReference } from '../../system/accepted-set.ts';
 import { sameEpoch } from '../../rules/epoch.ts';
-import type { Directory, FilesPlan } from '../../rules/files-plan.ts';
-import { directoriesAbove, type ManifestFile } from '../../rules/manifest.ts';
-import type { Obstacle } from '../../rules/obstacles.ts';
+import type { FilesPlan } from '../../rules/files-plan.ts';
+import type { ManifestFile } from '../../rules/manifest.ts';
+import { spokenObstacles, type Obstacle } from '../../rules/obstacles.ts';
 import type { State } from '../../system/state.ts';
 
 /** What was accepted, but could not be made live: tried again at each pass and with the next drop. */
@@ -11,7 +11,8 @@ export interface LeftOut {
   readonly drop: SetReference;
   readonly files: readonly ManifestFile[];
   readonly removals: readonly string[];
-  readonly directories: readonly Directory[];
+  /** What the active was told. */
+  readonly why?: string;
 }
 
 const name = 'files-left-out';
@@ -43,17 +44,14 @@ export const createLeftOutBook = (state: State, set: AcceptedSet): LeftOutBook =
 export function leftOutOf(
   drop: SetReference,
   plan: Pick<FilesPlan, 'place' | 'keep' | 'remove'>,
-  directories: readonly Directory[],
   obstacles: readonly Obstacle[],
 ): LeftOut {
   const paths = new Set(obstacles.map(({ path }) => path));
   const isOut = (path: string): boolean => paths.has(path);
-  const files = [...plan.place, ...plan.keep].filter(({ path }) => isOut(path));
-  const above = new Set(files.flatMap(({ path }) => directoriesAbove(path)));
   return {
     drop: { epoch: drop.epoch, sequence: drop.sequence },
-    files,
+    files: [...plan.place, ...plan.keep].filter(({ path }) => isOut(path)),
     removals: plan.remove.filter(isOut),
-    directories: directories.filter(({ path }) => above.has(path)),
+    why: `left out, and tried again: ${spokenObstacles(obstacles)}`,
   };
 }

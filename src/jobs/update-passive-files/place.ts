@@ -52,6 +52,7 @@ async function hasOtherContent(sha256: string, target: string): Promise<boolean>
 export async function placeFile(home: FilesHome, file: ManifestFile, names: Names, archive: string): Promise<boolean> {
   const target = join(home.root, file.path);
   if (!(await isOther(file, target))) return false;
+  await demandContent(home, file);
   const archived = await archiveFile(home, file.path, file.sha256, archive);
   await makeMissing(home, file.path, names);
   const found = await lstat(target).catch(() => undefined);
@@ -61,10 +62,16 @@ export async function placeFile(home: FilesHome, file: ManifestFile, names: Name
   return archived;
 }
 
+async function demandContent({ store }: FilesHome, { sha256 }: ManifestFile): Promise<void> {
+  if (await store.isIntact(sha256)) return;
+  throw new Failure('bad-data', 'its content is not kept here intact, copy it from the active by hand');
+}
+
 /** A key file waits aside until its database goes live. */
-export async function keepAside(home: FilesHome, file: ManifestFile, { accounts }: Names): Promise<void> {
+export async function keepAside(home: FilesHome, file: ManifestFile, accounts: Accounts): Promise<void> {
   const target = join(home.keyFiles, file.path);
   if (!(await isOther(file, target))) return;
+  await demandContent(home, file);
   await mkdir(dirname(target), { recursive: true, mode: 0o700 });
   await copyFileAtomic(home.store.path(file.sha256), target, dress(home, file, undefined, accounts));
 }
