@@ -71,8 +71,8 @@ files: [${secrets}]
 retention: {free_space: 10MB}
 `;
 
-export async function configure(master: LabMaster, extra = ''): Promise<void> {
-  await write(master, '/etc/puppetlabs/pe_failover/pe_failover.yaml', configuration + extra, 0o600);
+export async function configure(master: LabMaster, yaml: string): Promise<void> {
+  await write(master, '/etc/puppetlabs/pe_failover/pe_failover.yaml', yaml, 0o600);
 }
 
 /** A master that has served for long, before its spare is there. */
@@ -96,11 +96,15 @@ export async function prepareSpare(b: LabMaster): Promise<void> {
 }
 
 /** As README says it: install, the pairing line, adopt. Until both agents run and the CA is on the spare. */
-export async function installPair({ a, b }: Pick<LabPair, 'a' | 'b'>, say: (line: string) => void): Promise<void> {
+export async function installPair(
+  { a, b }: Pick<LabPair, 'a' | 'b'>,
+  say: (line: string) => void,
+  yaml = configuration,
+): Promise<void> {
   const directory = await packageDirectory(say);
   for (const master of [a, b]) {
     await copyProgram(master, directory);
-    await configure(master);
+    await configure(master, yaml);
   }
   const line = (await a.sh(`pe-failover install --active --passive-master ${b.fqdn}`)).split('\n').at(-1) ?? '';
   await b.sh(`pe-failover install --passive --auth-key '${line}'`);
