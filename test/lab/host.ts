@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -27,6 +27,8 @@ export interface Host {
   inside(line: string): readonly [string, ...string[]];
   /** An orderly end, as `poweroff`. */
   shutDown(): Promise<void>;
+  /** Stops every process of it where it is, at once; only `die` may follow. */
+  freeze(): void;
   /** Nobody is told: the cable goes out first, then everything in it ends. With power lost, unsynced data is gone. */
   die(how?: { powerLoss: boolean }): Promise<void>;
   wipe(): Promise<void>;
@@ -103,9 +105,13 @@ export function createHost(name: HostName, { lab, home, disk, network }: HostPar
       await ended(pids(), 30_000);
       await clean();
     },
+    freeze: () => writeFileSync(join('/sys/fs/cgroup/freezer', machine, 'freezer.state'), 'FROZEN'),
     die: async ({ powerLoss } = { powerLoss: false }) => {
       await network.apply({ kind: 'unplugged', host: name });
       if (powerLoss) disk.losePower();
+      for (const pid of [...pids()].reverse()) kill(pid);
+      // What is frozen ends when it is thawed.
+      await writeFile(join('/sys/fs/cgroup/freezer', machine, 'freezer.state'), 'THAWED');
       await ended(pids(), 0);
       await clean();
     },

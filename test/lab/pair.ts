@@ -111,7 +111,11 @@ export async function installPair(
   const { output } = await a.command('status');
   const fingerprint = /fingerprint (\S+)/.exec(output)?.[1] ?? 'none';
   await b.sh(`pe-failover adopt ${fingerprint}`);
-  for (const master of [a, b]) await master.sh('systemctl enable --now pe-failover');
+  // TEMPORARY
+  const unit =
+    '[Unit]\nAfter=network.target\n[Service]\nExecStartPre=/opt/pe_failover/bin/pe-failover check --quick\nExecStart=/opt/pe_failover/bin/pe-failover agent\nStandardError=null\nKillMode=mixed\nTimeoutStopSec=60\nRestart=on-failure\n[Install]\nWantedBy=multi-user.target\n';
+  for (const master of [a, b]) await write(master, '/etc/systemd/system/pe-failover.service', unit);
+  for (const master of [a, b]) await master.sh('systemctl daemon-reload && systemctl enable --now pe-failover');
   await b.sh('pe-failover status --wait ca-ready --timeout 120', { timeoutMs: 150_000 });
 }
 
