@@ -19,6 +19,14 @@ export default defineConfig({
       project('unit', { testTimeout: 10_000 }),
       project('integration', { testTimeout: 60_000 }),
       project('fault', { testTimeout: 300_000 }),
+      // Hosts that share this machine with nothing else: after all others, one file at a time.
+      project('lab', {
+        testTimeout: 600_000,
+        hookTimeout: 900_000,
+        fileParallelism: false,
+        sequence: { groupOrder: 1 },
+        globalSetup: ['test/lab/global-setup.ts'],
+      }),
     ],
   },
 });

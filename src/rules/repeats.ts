@@ -1,10 +1,11 @@
 import type { ErrorClass } from '../errors.ts';
 import { counted, spokenDuration } from './spoken.ts';
 
-/** What is known of a failure when it is told: its class, and its cause in words. */
+/** What is known of a failure when it is told: its class, its cause in words, and what it is about. */
 export interface Told {
   readonly class: ErrorClass;
   readonly cause: string;
+  readonly where?: string | undefined;
 }
 
 /** One cause within a trouble: how often it came since it was last said. */
@@ -50,7 +51,9 @@ export function recovered(before: Trouble | undefined, now: number): string | un
   return `works again after ${spokenDuration(now - before.since)} and ${counted(before.failures, 'failure')}`;
 }
 
+// A host that is gone shows itself in many ways: a push broke off, no answer came, a login timed out. That is one cause.
 // Pids, sequences and times differ each time and are no new cause; short numbers (exit codes) are.
 function keyOf(told: Told): string {
+  if (told.class === 'unreachable' && told.where !== undefined) return `unreachable ${told.where.replace(/:\d+$/, '')}`;
   return `${told.class} ${told.cause.replace(/\d+(\.\d+)? ?m?s\b|\d{4,}/g, '#')}`;
 }

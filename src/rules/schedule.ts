@@ -57,7 +57,8 @@ export function retryLater({ running, ...plan }: Plan, why: ErrorClass | 'waitin
 
 const second = 1000;
 const backOffs: Readonly<Record<ErrorClass | 'waiting', readonly [first: number, longest: number] | undefined>> = {
-  unreachable: [second, 4 * second],
+  // With the limit of a login, 3 s: five seconds after a host is back, what waited for it has arrived.
+  unreachable: [second, 2 * second],
   'bad-data': [second, 60 * second],
   dependency: [second, 60 * second],
   refused: [second, 60 * second],

@@ -94,7 +94,7 @@ function createTroubles(
   const troubles = new Map<string, Trouble>();
   return {
     failed: (job, failure) => {
-      const told = { class: failure.class, cause: failure.message };
+      const told = { class: failure.class, cause: failure.message, where: failure.where };
       const heard = failed(troubles.get(job), told, clock.monotonic());
       troubles.set(job, heard.trouble);
       if (heard.say !== undefined) say(job, 'FAILURE', failure.message + heard.say);

@@ -1,6 +1,7 @@
 import type { Cluster } from './postgres-cluster.ts';
 
-const schema = `
+/** Run as a superuser in the empty database. */
+export const rbacSchema = `
 CREATE EXTENSION citext;
 CREATE EXTENSION pgcrypto;
 SET ROLE "pe-rbac";
@@ -32,7 +33,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO "pe-rbac-wri
 COMMENT ON TABLE subjects IS 'users and groups; it''s theirs';
 `;
 
-const rows = (subjects: number, tokens: number): string => `
+export const rbacRows = ({ subjects = 200, tokens = 300 }: RbacSize): string => `
 SET TimeZone = 'UTC';
 INSERT INTO subjects SELECT md5('s' || n)::uuid, 'User' || n, 'user' || n || '@example.com', 'Display ' || n, n % 7 = 0, n % 11 = 0, n = 1,
   '2026-01-01Z'::timestamptz + n * interval '1 minute', n % 3, decode(md5(n::text), 'hex'), n / 3.0::float8, CASE n % 2 WHEN 0 THEN 'local' ELSE 'remote' END
@@ -55,9 +56,12 @@ export interface RbacSize {
   readonly tokens?: number;
 }
 
+export const createRbac = (database: string): string =>
+  `CREATE DATABASE "${database}" OWNER "pe-rbac" TEMPLATE template0 ENCODING 'UTF8'`;
+
 /** A database shaped as PE's: owner role of the same name, citext, grants to a run-time role. */
 export async function buildRbac(cluster: Cluster, database: string, size: RbacSize = {}): Promise<void> {
-  await cluster.sql('postgres', `CREATE DATABASE "${database}" OWNER "pe-rbac" TEMPLATE template0 ENCODING 'UTF8'`);
-  await cluster.sql(database, schema);
-  await cluster.sql(database, rows(size.subjects ?? 200, size.tokens ?? 300));
+  await cluster.sql('postgres', createRbac(database));
+  await cluster.sql(database, rbacSchema);
+  await cluster.sql(database, rbacRows(size));
 }

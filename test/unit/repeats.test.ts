@@ -49,6 +49,16 @@ describe('repeated failures', () => {
     expect(said).toEqual(['', undefined, '']);
   });
 
+  it('of a host that is gone are one cause, whatever shows it, and two where two hosts are gone', () => {
+    const gone = (cause: string, where: string): Told => ({ class: 'unreachable', cause, where });
+    const { said } = hear([
+      [gone('a push broke off', 'masterb.lab'), 0],
+      [gone('timed out', 'masterb.lab:22'), 1],
+      [gone('timed out', 'https://mastera.lab:4433/groups'), 2],
+    ]);
+    expect(said).toEqual(['', undefined, '']);
+  });
+
   it('end with one line that says how long and how often', () => {
     const { trouble } = hear([
       [refused, 0],

@@ -19,8 +19,8 @@ const hint = (changed: Changed, at = 0) => ({ cause: 'watch', changed, dueAt: at
 describe('back-off', () => {
   const series = (why: ErrorClass): (number | undefined)[] => [0, 1, 2, 3, 9, 2000].map((n) => backOffMs(why, n));
 
-  it('goes from 1 s to 4 s where the peer is unreachable, to 60 s where a dependency fails', () => {
-    expect(series('unreachable')).toEqual([1000, 2000, 4000, 4000, 4000, 4000]);
+  it('goes from 1 s to 2 s where the peer is unreachable, to 60 s where a dependency fails', () => {
+    expect(series('unreachable')).toEqual([1000, 2000, 2000, 2000, 2000, 2000]);
     expect(series('dependency')).toEqual([1000, 2000, 4000, 8000, 60_000, 60_000]);
   });
 
