@@ -67,15 +67,18 @@ export async function psql(host: Host, database: string, text: string, timeoutMs
   return await host.sh(line, { input: text, timeoutMs });
 }
 
+/** Puppet's keys and certificates of a host. */
+export const ssldir = '/var/lib/puppet/ssl';
+
 /** The console services: a unit that takes seconds to start and keeps connections to pe-rbac. */
 export async function provideConsole(host: Host): Promise<void> {
-  const ssl = '/var/lib/puppet/ssl';
   const config = {
     host: host.fqdn,
     port: 4433,
-    cert: `${ssl}/certs/${host.fqdn}.pem`,
-    key: `${ssl}/private_keys/${host.fqdn}.pem`,
-    ca: `${ssl}/certs/ca.pem`,
+    listen: '0.0.0.0',
+    cert: `${ssldir}/certs/${host.fqdn}.pem`,
+    key: `${ssldir}/private_keys/${host.fqdn}.pem`,
+    ca: `${ssldir}/certs/ca.pem`,
     allowlist: `${consoleHome}/allowlist`,
     groups: `${consoleHome}/groups.json`,
     tokens: [personToken],
