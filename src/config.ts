@@ -99,6 +99,7 @@ const schema = map({
     sync_files: job({ every: time }),
     nc_dump: job({ cron, poll: time, min_interval: time }),
     db_dump: job({ cron, poll: time, min_interval: time }),
+    fetch_made_here: job({ every: time }),
     update_passive_ca: job({ every: time }),
     update_passive_files: job({ every: time }),
     restore_nc: job({ cron }),

@@ -103,10 +103,19 @@ async function letAsk({ keys, spare: { gate } }: Master, spare: Pairing): Promis
 }
 
 async function jobHost(master: Master, onClose: (close: () => void) => void): Promise<JobHost> {
-  const { paths, exec, config } = master;
+  const { paths, exec, config, certname } = master;
   const cadir = await findCadir(master);
   const admin = postgresAs(master, config.postgres.run_as ?? userInfo().username);
-  return { paths, exec, settings: settingsOf(master), cadir, classifier: classifierOf(master), admin, onClose };
+  return {
+    paths,
+    exec,
+    certname,
+    settings: settingsOf(master),
+    cadir,
+    classifier: classifierOf(master),
+    admin,
+    onClose,
+  };
 }
 
 async function spareHost(master: Master, host: JobHost) {
@@ -159,6 +168,7 @@ export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>):
       syncFiles: sync_files.every,
       updateCa: update_passive_ca.every,
       updateFiles: update_passive_files.every,
+      fetchMadeHere: config.jobs.fetch_made_here.every,
     },
     cron: { ncDump: nc_dump.cron, dbDump: db_dump.cron, restoreNc: restore_nc.cron, restoreDbs: restore_dbs.cron },
     poll: { ncDump: nc_dump.poll, dbDump: db_dump.poll },

@@ -19,6 +19,7 @@ export interface HelloParts {
   readonly now: () => Date;
   readonly ownership: Ownership;
   readonly adopt: string | undefined;
+  readonly madeHere: string | undefined;
 }
 
 /**
@@ -45,6 +46,7 @@ export async function writeHello(parts: HelloParts): Promise<void> {
     receipts,
     program: programVersion,
     ...(parts.adopt === undefined ? {} : { adopt: parts.adopt }),
+    ...(parts.madeHere === undefined ? {} : { madeHere: parts.madeHere }),
   };
   await writeFileAtomic(parts.path, `${seal(parts.signer, 'message', hello)}\n`, parts.ownership);
 }

@@ -22,6 +22,7 @@ import type { ServiceManager } from '../system/service-manager.ts';
 import { createState } from '../system/state.ts';
 import { createDbDump } from './db-dump.ts';
 import type { Job, Trigger } from './job.ts';
+import { createFetchMadeHere, isMadeHereNews } from './fetch-made-here.ts';
 import { createGreetSpare } from './greet-spare.ts';
 import { createNcDump } from './nc-dump.ts';
 import { createRestoreDbs } from './restore-dbs/index.ts';
@@ -48,6 +49,7 @@ export interface JobSettings {
     readonly syncFiles: number;
     readonly updateCa: number;
     readonly updateFiles: number;
+    readonly fetchMadeHere: number;
   };
   readonly cron: {
     readonly ncDump: string;
@@ -79,6 +81,7 @@ export interface JobHost {
   readonly paths: Paths;
   readonly exec: Exec;
   readonly settings: JobSettings;
+  readonly certname: string;
   /** Resolved; where no CA is yet, where it will be. */
   readonly cadir: string;
   readonly classifier: Classifier;
@@ -91,7 +94,7 @@ export interface JobHost {
 /** The jobs of an active, for one epoch. */
 export function activeJobs(
   host: JobHost,
-  sender: Pick<Sender, 'delivery' | 'greet' | 'unheard'>,
+  sender: Pick<Sender, 'delivery' | 'greet' | 'unheard' | 'peer'>,
   spare: string,
 ): Job[] {
   const { paths, settings } = host;
@@ -119,11 +122,39 @@ export function activeJobs(
     }),
     createNcDump({ classifier: host.classifier, delivery, peer: spare, triggers: ncDumpTriggers(settings) }),
     dbDump(host, delivery, work('db-dump')),
+    fetchMadeHere(host, sender),
   ];
-  return [createGreetSpare(sender, note, greetMs), ...jobs.filter(({ name }) => settings.enabled(name))];
+  return [
+    createGreetSpare({ greet: sender.greet, newsFor: newsFrom(host, sender) }, note, greetMs),
+    ...jobs.filter(({ name }) => settings.enabled(name)),
+  ];
 }
 
 const greetMs = 30_000;
+
+function fetchMadeHere(host: JobHost, { greet, peer }: Pick<Sender, 'greet' | 'peer'>): Job {
+  const { paths, settings, exec, certname, cadir } = host;
+  return createFetchMadeHere({
+    ...{ greet, peer, certname, exec, live: openLiveCa(cadir), serialGap: settings.serialGap },
+    work: join(paths.work, 'fetch-made-here'),
+    archive: join(paths.archive, 'made-by-spare'),
+    journal: journalOf(paths, 'fetch-made-here'),
+    state: createState(paths.state),
+    everyMs: settings.every.fetchMadeHere,
+  });
+}
+
+/** The jobs for which a greeting has something new. */
+const newsFrom =
+  ({ paths }: JobHost, { unheard }: Pick<Sender, 'unheard'>) =>
+  async (greeting: Greeting): Promise<string[]> => {
+    const streams = await unheard(greeting);
+    const made = await isMadeHereNews(createState(paths.state), greeting);
+    return [...streams.map(jobOf), ...(made ? ['fetch-made-here'] : [])];
+  };
+
+/** `db-dump` of `db-dump.NAME`. */
+const jobOf = (stream: string): string => stream.replace(/\..*$/, '');
 
 const ncDumpTriggers = ({ cron, poll }: JobSettings): Trigger[] => [
   { kind: 'cron', expression: cron.ncDump },
@@ -175,6 +206,7 @@ function updatePassiveCa(host: SpareHost): Job {
     archive: join(paths.archive, 'sync-certs'),
     serialGap: settings.serialGap,
     adoption: { request: spare.adoption, isServerStopped },
+    madeHere: spare.madeHere,
     every: settings.every.updateCa,
   });
 }

@@ -35,6 +35,7 @@ const jobs = (enterprise: boolean): Readonly<Record<string, unknown>> => ({
   sync_files: { enabled: true, every: '5m', timeout: '10m' },
   nc_dump: { enabled: enterprise, cron: hour, poll: '60s', min_interval: '0s', timeout: '10m' },
   db_dump: { enabled: true, cron: hour, poll: '15s', min_interval: '0s', timeout: '2h' },
+  fetch_made_here: { enabled: true, every: '30m', timeout: '10m' },
   update_passive_ca: { enabled: true, every: '5m', timeout: '10m' },
   update_passive_files: { enabled: true, every: '5m', timeout: '10m' },
   restore_nc: { enabled: enterprise, cron: '0 * * * *', timeout: '30m' },

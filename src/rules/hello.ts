@@ -22,6 +22,8 @@ export interface Hello {
   readonly accepted: Readonly<Record<string, AcceptedDrop>>;
   /** By stream: `n` of root's last word, whatever drop that is about. An older version does not say. */
   readonly receipts?: Readonly<Record<string, number>>;
+  /** Digest of what this master made itself of the CA, for the other one to ask for; nothing where it made nothing. */
+  readonly madeHere?: string;
   /** Asks for the CA with its keys: sha256 of the CA certificate, hexadecimal, as an admin typed it on the spare. */
   readonly adopt?: string;
   /** Version of the program that wrote it; an older one does not say. */
@@ -74,6 +76,7 @@ export function parseHello(value: unknown): Hello {
     accepted,
     ...receipts,
     ...adopt,
+    ...field.optionalText('madeHere', 100),
     ...field.optionalText('program', 40),
   };
 }

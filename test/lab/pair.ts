@@ -115,6 +115,7 @@ export async function installPair(
   for (const master of [a, b]) await write(master, '/etc/systemd/system/pe-failover.service', unitOfReadme());
   for (const master of [a, b]) await master.sh('systemctl daemon-reload && systemctl enable --now pe-failover');
   await b.sh('pe-failover status --wait ca-ready --timeout 120', { timeoutMs: 150_000 });
+  for (const master of [a, b]) await master.sh('sync'); // power may be lost soon: it was installed long ago
 }
 
 /** The unit that README shows, as it stands there. */
