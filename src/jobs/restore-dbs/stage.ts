@@ -4,6 +4,7 @@ import { readDigests, type DatabaseDigests } from '../../puppet/database-digest.
 import type { DumpDetail } from '../../puppet/database-dump.ts';
 import { stageDatabase } from '../../puppet/database-staging.ts';
 import { stagingName } from '../../rules/database-names.ts';
+import { isOwnership } from '../../rules/ownership.ts';
 import type { DropReference } from '../../rules/receipt.ts';
 import { isVolatilePattern, parseVolatile } from '../../rules/volatile.ts';
 import type { Outcome, PassContext } from '../job.ts';
@@ -123,7 +124,8 @@ function parseDetail(value: Readonly<Record<string, unknown>>): DumpDetail {
     entry !== null &&
     'name' in entry &&
     'schema' in entry &&
-    typeof entry.name === 'string';
+    typeof entry.name === 'string' &&
+    typeof entry.schema === 'string';
   const sound =
     typeof value['digest'] === 'string' &&
     typeof value['wholeDigest'] === 'string' &&
@@ -132,6 +134,7 @@ function parseDetail(value: Readonly<Record<string, unknown>>): DumpDetail {
     isTexts(value['roles']) &&
     isTexts(value['volatile']) &&
     (value['volatile'] as string[]).every(isVolatilePattern) &&
+    (value['ownership'] === undefined || isOwnership(value['ownership'])) &&
     Array.isArray(value['extensions']) &&
     value['extensions'].every(isExtension);
   if (sound) return value as unknown as DumpDetail;
