@@ -68,6 +68,7 @@ export interface JobSettings {
     readonly health: readonly string[];
     readonly needs: readonly string[];
     readonly volatile: readonly string[];
+    readonly extensions: readonly string[];
     readonly switch: 'schedule' | 'promotion';
   }[];
   readonly build: string;

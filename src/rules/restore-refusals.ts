@@ -172,7 +172,7 @@ function extensionRefusals({ database, foreignExtensions, absentExtensions, owne
   const refusals: Refusal[] = [];
   if (foreignExtensions.length > 0) {
     const why = `the dump needs extension(s) that are not allowed: ${foreignExtensions.join(', ')}`;
-    const names = `databases: - name: ${database}, extensions: [${foreignExtensions.join(', ')}]`;
+    const names = `databases: - name: ${database}, extensions: [${foreignExtensions.join(', ')}]; then type: systemctl restart pe-failover`;
     const hint = `An extension is code that a superuser installs. If you trust it, write into the configuration: ${names}`;
     refusals.push({ why, hint });
   }

@@ -70,7 +70,7 @@ async function dumpWith(statement: string) {
   for (const cluster of [active, passive]) await createFor(cluster, database, 'app_a');
   await active.sql(database, `CREATE TABLE public.t (x int); ALTER TABLE public.t OWNER TO app_a; ${statement}`);
   const dumped = await dumpDatabase(active, database);
-  return { database, load: () => stage(passive, dumped, database, `${database}_restore_1_1`) };
+  return { database, dumped, load: () => stage(passive, dumped, database, `${database}_restore_1_1`) };
 }
 const nothingOf = async (database: string): Promise<void> =>
   expect(await passive.sql('postgres', `SELECT FROM pg_database WHERE datname LIKE '${database}_%'`)).toEqual([]);
@@ -116,4 +116,29 @@ test('an owner with more rights than a plain role is not acted as until an admin
   await passive.sql('postgres', `GRANT postgres TO via`);
   await expect(load()).rejects.toThrow(/will not restore as a superuser.*via.*may become postgres/);
   await passive.sql('postgres', `REVOKE postgres FROM via; REVOKE via FROM "${restoreRole}"`);
+});
+
+test('an extension that is not on the list is refused with the key that allows it, and loaded once it is there', async () => {
+  const { database, dumped, load } = await dumpWith(
+    'CREATE SCHEMA geo; CREATE EXTENSION cube SCHEMA geo; CREATE EXTENSION earthdistance SCHEMA geo; ALTER TABLE t ADD place geo.earth',
+  );
+  await expect(load()).rejects.toThrow(
+    `not allowed: cube, earthdistance. An extension is code that a superuser installs. If you trust it, ` +
+      `write into the configuration: databases: - name: ${database}, extensions: [cube, earthdistance]`,
+  );
+  await nothingOf(database);
+  expect(await stage(passive, dumped, database, `${database}_restore_1_1`, ['cube', 'earthdistance'])).toBeGreaterThan(
+    0,
+  );
+  await passive.sql('postgres', `ALTER DATABASE ${database}_restore_1_1 ALLOW_CONNECTIONS true`);
+  expect(await belongings(passive, `${database}_restore_1_1`)).toEqual(await belongings(active, database));
+});
+
+test('an extension that is not installed here is said before the load', async () => {
+  const { database, dumped } = await dumpWith('CREATE SCHEMA geo; CREATE EXTENSION cube SCHEMA geo');
+  const detail = { ...dumped.detail, extensions: [{ name: 'no_such', schema: 'geo' }] };
+  const name = `${database}_restore_1_1`;
+  await expect(stage(passive, { ...dumped, detail }, database, name, ['no_such'])).rejects.toThrow(
+    'PostgreSQL here does not have: no_such. Install their packages',
+  );
 });

@@ -48,7 +48,7 @@ const restore = (cause: string): Promise<Outcome> =>
     restorer: passive.restorer,
     host: { ...host, build: 'test' },
     intake: pair.spare.intake,
-    databases: [{ name: database, services: ['console'], health: ['console'], switch: 'schedule' }],
+    databases: [{ name: database, services: ['console'], health: ['console'], switch: 'schedule', extensions: [] }],
     journalOf: () => createJournal(join(services.places.home, 'journal')),
     stateDirectory: pair.b.paths.state,
     withServicesLock: (work) => work(),

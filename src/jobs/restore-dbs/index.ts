@@ -23,9 +23,16 @@ export function createRestoreDbs(options: RestoreDbsOptions): Job {
     role: 'passive',
     triggers: [{ kind: 'start' }, { kind: 'drop', streams }, { kind: 'cron', expression: options.cron ?? '3 * * * *' }],
     run: (context) =>
-      eachDatabase(options.databases, context.signal, (database) => restoreOne(options, database, owed, context)),
+      eachDatabase(options.databases, context.signal, (database) =>
+        restoreOne(allowing(options, database), database, owed, context),
+      ),
   };
 }
+
+const allowing = (tools: RestoreDbsOptions, { extensions }: RestoredDatabase): RestoreDbsOptions => ({
+  ...tools,
+  host: { ...tools.host, allowedExtensions: [...tools.host.allowedExtensions, ...extensions] },
+});
 
 /** Databases whose minute came, and whose switch was put off since: the retry of such a pass may switch. */
 type Owed = Set<string>;
