@@ -106,7 +106,7 @@ const schema = map({
     update_passive_ca: job({ every: time }),
     update_passive_files: job({ every: time }),
     restore_nc: job({ cron }),
-    restore_dbs: job({ cron, agent_run_wait: time, health_wait: time, jobs: count(1, 64) }),
+    restore_dbs: job({ cron, agent_run_wait: time, health_wait: time, staged_limit: time, jobs: count(1, 64) }),
     sync_puppetdb: job({ every: time }),
   }),
   ca: map({ exclude_certs: listOf(host), serial_gap: count(1000, 10_000_000) }),

@@ -14,6 +14,7 @@ import {
 import { outcomeOfSeveral } from '../../src/rules/several.ts';
 import { swapDirection } from '../../src/rules/swap.ts';
 import { databaseDigest, sequencesOfScript, sumOfLanes, type Lanes } from '../../src/rules/table-digest.ts';
+import { waitingAfter } from '../../src/rules/waiting.ts';
 import { parseVolatile } from '../../src/rules/volatile.ts';
 
 describe('volatile', () => {
@@ -181,6 +182,26 @@ describe('a restore is refused', () => {
   });
   test('not for space on another host, where nothing is known', () => {
     expect(restoreRefusals({ ...good, free: undefined })).toEqual([]);
+  });
+});
+
+describe('a database that waits to go live', () => {
+  const rule = { database: 'a', limitMs: 1000, cron: '3 * * * *' };
+  const at = (ms: number): Date => new Date(Date.UTC(2026, 0, 1) + ms);
+  const putOff = { kind: 'put off', why: 'an agent runs' } as const;
+  const since = at(0).toISOString();
+  test('is overdue from the limit on, counted from the first drop, with the last reason', () => {
+    const first = waitingAfter(undefined, { kind: 'not tried' }, at(0), rule);
+    expect(first).toMatchObject({ since, why: expect.stringContaining('"3 * * * *"') as string });
+    const second = waitingAfter(first, putOff, at(999), rule);
+    expect(second).toEqual({ since, why: 'an agent runs' });
+    const third = waitingAfter(second, { kind: 'not tried' }, at(1000), rule);
+    expect(third?.overdue).toMatch(/^Database a .* since 2026-01-01T00:00:00.000Z .*: an agent runs\. .* type: /);
+  });
+  test('is not overdue where the clock was put back, and forgotten where it waits no longer', () => {
+    const waiting = { since, why: 'x', overdue: 'y' };
+    expect(waitingAfter(waiting, putOff, at(-5000), rule)).toEqual({ since, why: 'an agent runs' });
+    expect(waitingAfter(waiting, { kind: 'over' }, at(5000), rule)).toBeUndefined();
   });
 });
 

@@ -34,9 +34,10 @@ export async function stageDrop(
     const superseded = record.staged?.name;
     const staging = { database, name, directory, build: manifest.build, detail, superseded };
     const oid = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
-    const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail };
+    const byUse = live.digest === detail.digest ? { byUse: true as const } : {};
+    const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail, ...byUse };
     await store.write({ ...record, staged });
-    const why = live.digest === detail.digest ? 'staged; differs only in what changes by use' : 'staged and checked';
+    const why = 'byUse' in staged ? 'staged; differs only in what changes by use' : 'staged and checked';
     await reportStaged(tools, store, staged, why);
     return { kind: 'done', why };
   } catch (error) {

@@ -43,7 +43,10 @@ export async function switchStaged(
     return not('held', why);
   }
   const missing = await tools.keyFiles.missing(staged.needs);
-  if (missing.length > 0) return not('waiting', `key files have not arrived: ${missing.join(', ')}`);
+  if (missing.length > 0) {
+    const way = 'on the active, type: pe-failover run sync-files';
+    return not('waiting', `key files have not arrived: ${missing.join(', ')}; ${way}`);
+  }
   return await tools.withServicesLock(() => doSwitch(tools, database, staged, context));
 }
 

@@ -49,4 +49,6 @@ export interface RestoreDbsOptions extends SwitchParts {
   readonly parallel?: number;
   readonly timeoutMs?: number;
   readonly cron?: string;
+  /** How long a loaded database may wait for its switch before a WARNING says so. */
+  readonly stagedLimitMs?: number;
 }
