@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { Failure } from '../errors.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
-import { isGate, StaleLogin, type Gate } from '../rules/gate.ts';
+import { parseGate, StaleLogin, type Gate } from '../rules/gate.ts';
 import { parseHello, type Hello } from '../rules/hello.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
+import { parseSigned } from '../rules/program.ts';
 import { parseReceipt, type Receipt } from '../rules/receipt.ts';
 import type { RsyncPush } from '../system/rsync.ts';
 import { fingerprint, isSealedBy, readSealed, unseal } from '../system/sign.ts';
@@ -88,7 +89,7 @@ export function createPeer(parts: PeerParts): Peer {
       );
       const lines = Array.isArray(answer['receipts']) ? (answer['receipts'] as unknown[]) : [];
       const key = await signingKey(parts);
-      return lines.map((line) => parseReceipt(unseal(key, 'receipt', String(line))));
+      return lines.map((line) => parseSigned(unseal(key, 'receipt', String(line)), parseReceipt));
     },
     confirm: async (line, signal) => void (await ask((nonce) => `confirm ${nonce}`, signal, line)),
     close: () => closeSessions(parts),
@@ -140,7 +141,9 @@ async function push(parts: PeerParts, drop: DropToPush, options: PushOptions): P
   });
   if (answer === undefined) throw new Failure('unreachable', 'the spare gave no answer to a push', { where: host });
   const { receipt } = orThrow(answer, host);
-  return typeof receipt === 'string' ? parseReceipt(unseal(await signingKey(parts), 'receipt', receipt)) : undefined;
+  return typeof receipt === 'string'
+    ? parseSigned(unseal(await signingKey(parts), 'receipt', receipt), parseReceipt)
+    : undefined;
 }
 
 function readAnswer(line: string, nonce: string): Answer | undefined {
@@ -191,11 +194,11 @@ function verifyGreeting(answer: Answer, known: Pairing | undefined, host: string
       hint: 'On the spare, type: systemctl enable --now pe-failover',
     });
   }
-  const pairing = known ?? parsePairing(parseHello(readSealed(helloLine, 'message')).pairing);
+  const pairing = known ?? parsePairing(parseSigned(readSealed(helloLine, 'message'), parseHello).pairing);
   if (!isSealedBy(pairing.signingKey, 'message', helloLine)) throw notTheKnownOne(pairing, host);
-  const hello = parseHello(unseal(pairing.signingKey, 'message', helloLine));
-  const gate = unseal(pairing.signingKey, 'gate', gateLine);
-  if (!isGate(gate)) throw new Failure('bad-data', 'gate refused', { why: 'it is malformed' });
+  const signed = unseal(pairing.signingKey, 'message', helloLine);
+  const hello = parseSigned(signed, parseHello);
+  const gate = parseSigned(signed, () => parseGate(unseal(pairing.signingKey, 'gate', gateLine)));
   return { gate, hello, pairing, at: String(answer['clock']) };
 }
 

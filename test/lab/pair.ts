@@ -39,7 +39,7 @@ export interface LabPair {
 export const cadir = '/etc/puppet/puppetserver/ca';
 export const factPath = '/opt/puppetlabs/facter/facts.d/pe_failover.yaml';
 export const secrets = '/etc/puppetlabs/secrets';
-const keyFile = '/etc/puppetlabs/console-services/conf.d/secrets/keys.json';
+export const keyFile = '/etc/puppetlabs/console-services/conf.d/secrets/keys.json';
 
 export function asMaster(host: Host): LabMaster {
   const command = async (line: string, timeoutMs = 120_000): Promise<{ code: number; output: string }> => {
@@ -60,7 +60,7 @@ export function asMaster(host: Host): LabMaster {
 }
 
 /** What an admin with little time writes: what takes minutes by default takes seconds. */
-const configuration = `---
+export const everything = `---
 jobs:
   nc_dump: {enabled: true, poll: 2s}
   db_dump: {poll: 2s}
@@ -100,7 +100,7 @@ export async function prepareSpare(b: LabMaster): Promise<void> {
 export async function installPair(
   { a, b }: Pick<LabPair, 'a' | 'b'>,
   say: (line: string) => void,
-  yaml = configuration,
+  yaml = everything,
 ): Promise<void> {
   const directory = await packageDirectory(say);
   for (const master of [a, b]) {
