@@ -142,3 +142,20 @@ test('an extension that is not installed here is said before the load', async ()
     'PostgreSQL here does not have: no_such. Install their packages',
   );
 });
+
+test('a database without the schema public is loaded without it', async () => {
+  const own = 'CREATE SCHEMA own AUTHORIZATION app_c; CREATE TABLE own.t (x int); ALTER TABLE own.t OWNER TO app_b';
+  const { database, load } = await dumpWith(`DROP SCHEMA public CASCADE; ${own}`);
+  await load();
+  await passive.sql('postgres', `ALTER DATABASE ${database}_restore_1_1 ALLOW_CONNECTIONS true`);
+  expect(await belongings(passive, `${database}_restore_1_1`)).toEqual(await belongings(active, database));
+});
+
+test('a dump of an older program, which does not say to whom things belong, is not taken for bad data', async () => {
+  const { database, dumped } = await dumpWith('SELECT 1');
+  const { ownership: _none, ...detail } = dumped.detail;
+  await expect(stage(passive, { ...dumped, detail }, database, `${database}_restore_1_1`)).rejects.toMatchObject({
+    class: 'config',
+    hint: expect.stringContaining('to the version of this one') as string,
+  });
+});
