@@ -180,6 +180,7 @@ export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>):
     build: buildOf(below, config.platform),
     parallel: restore_dbs.jobs,
     limits: { agentRunMs: restore_dbs.agent_run_wait, healthyMs: restore_dbs.health_wait },
+    stagedLimitMs: restore_dbs.staged_limit,
   };
 }
 

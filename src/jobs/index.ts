@@ -27,6 +27,8 @@ import { createGreetSpare } from './greet-spare.ts';
 import { createNcDump } from './nc-dump.ts';
 import { createRestoreDbs } from './restore-dbs/index.ts';
 import { endInterruptedSwitches } from './restore-dbs/interrupted.ts';
+import { createRecordStore } from './restore-dbs/record.ts';
+import { databaseOf } from './restore-dbs/stage.ts';
 import type { SwitchParts } from './restore-dbs/tools.ts';
 import { createRestoreNc } from './restore-nc/index.ts';
 import { createSyncCerts } from './sync-certs/index.ts';
@@ -70,11 +72,13 @@ export interface JobSettings {
     readonly health: readonly string[];
     readonly needs: readonly string[];
     readonly volatile: readonly string[];
+    readonly extensions: readonly string[];
     readonly switch: 'schedule' | 'promotion';
   }[];
   readonly build: string;
   readonly parallel: number;
   readonly limits: { readonly agentRunMs: number; readonly healthyMs: number };
+  readonly stagedLimitMs: number;
 }
 
 export interface JobHost {
@@ -283,7 +287,15 @@ function restoreDbs(host: SpareHost): Job {
     parallel: settings.parallel,
     timeoutMs: settings.timeout.restoreDbs,
     cron: settings.cron.restoreDbs,
+    stagedLimitMs: settings.stagedLimitMs,
   });
+}
+
+/** Why a database of a spare waits too long to go live; undefined where none does. A torn record is the job's to tell. */
+export async function overdueOf(stateDirectory: string, stream: string): Promise<string | undefined> {
+  if (!stream.startsWith('db-dump.')) return undefined;
+  const store = createRecordStore(stateDirectory, databaseOf(stream));
+  return (await store.read().catch(() => undefined))?.waiting?.overdue;
 }
 
 const journalOf = (paths: Paths, name: string) => createJournal(join(paths.journal, `${name}.jsonl`));
