@@ -139,21 +139,23 @@ describe("the spare's job, killed", async () => {
   const manifest = { epoch: { number: 1, id: '' }, files: [] as unknown } as Manifest;
   const plan = { place: [], keep: [], remove: [], notAllowed: [] };
   const steps = applySteps(around, { manifest, taken: '', plan });
-  test.each(deathsAround(steps.map(({ name }) => name)).map((death) => [describeDeath(death), death] as const))(
-    '%s, rolls forward: every file is the old or the new one, and then the new one',
-    async (_, death) => {
-      const before = tree(pair.b);
-      change();
-      const after = tree(pair.a);
-      await bothSides(async () => {
-        const killed = await side('apply', death);
-        expect(killed.signal, killed.output).toBe('SIGKILL');
-        for (const [name, content] of Object.entries(tree(pair.b)))
-          expect([before[name], after[name]]).toContain(content);
-        await applyOnce();
-      });
-      expect(tree(pair.b)).toEqual(after);
-      nothingIsLeft();
-    },
-  );
+  test.each(
+    deathsAround(
+      steps.map(({ name }) => name),
+      ['before', 'during', 'after'],
+    ).map((death) => [describeDeath(death), death] as const),
+  )('%s, rolls forward: every file is the old or the new one, and then the new one', async (_, death) => {
+    const before = tree(pair.b);
+    change();
+    const after = tree(pair.a);
+    await bothSides(async () => {
+      const killed = await side('apply', death);
+      expect(killed.signal, killed.output).toBe('SIGKILL');
+      for (const [name, content] of Object.entries(tree(pair.b)))
+        expect([before[name], after[name]]).toContain(content);
+      await applyOnce();
+    });
+    expect(tree(pair.b)).toEqual(after);
+    nothingIsLeft();
+  });
 });

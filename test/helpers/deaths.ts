@@ -4,7 +4,7 @@ import type { Journal } from '../../src/system/journal.ts';
 
 /** A place where a process is killed: in the journal before or after a step, or at a named point. */
 export type DeathPoint =
-  | { readonly kind: 'step'; readonly step: string; readonly when: 'before' | 'after' }
+  | { readonly kind: 'step'; readonly step: string; readonly when: 'before' | 'during' | 'after' }
   | { readonly kind: 'point'; readonly point: string };
 
 export const describeDeath = (death: DeathPoint): string =>
@@ -16,9 +16,11 @@ export function die(): never {
   for (;;);
 }
 
-/** Both deaths of each step: recorded but not done, and done but not recorded. */
-export const deathsAround = (steps: readonly string[]): DeathPoint[] =>
-  steps.flatMap((step) => (['before', 'after'] as const).map((when) => ({ kind: 'step' as const, step, when })));
+/** Deaths of each step: recorded but not done, half done, done but not recorded. */
+export const deathsAround = (
+  steps: readonly string[],
+  whens: readonly ('before' | 'during' | 'after')[] = ['before', 'after'],
+): DeathPoint[] => steps.flatMap((step) => whens.map((when) => ({ kind: 'step' as const, step, when })));
 
 export function dyingJournal(journal: Journal, death: DeathPoint | undefined): Journal {
   if (death?.kind !== 'step') return journal;
@@ -33,6 +35,7 @@ export function dyingJournal(journal: Journal, death: DeathPoint | undefined): J
       await journal.record(line);
       last = line.step;
       if (death.when === 'before' && line.step === death.step) die();
+      if (death.when === 'during' && line.step === death.step) setImmediate(() => setImmediate(die));
     },
     close: async () => {
       dieAfterLast();

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openAcceptedSet } from '../../src/system/accepted-set.ts';
@@ -158,4 +158,23 @@ test('an edit on the spare is kept before it is put back, as often as the limit 
   await spare.gate.write({ role: 'active', epoch: { number: 2, id: '00c0ffee00c0ffee' }, fact: factHash(b) });
   await expect(update.run(pair.context(b))).rejects.toThrow();
   expect(read(b, 'one')).toBe('an edit after the role was left');
+});
+
+test('half a secret and a half-made directory that a killed pass left are gone after the next start; nothing else is', async () => {
+  await using pair = await startPair();
+  const { a, b, spare } = pair;
+  const update = updatePassiveFilesOf(b, spare);
+  write(a, 'deep/key', 'secret');
+  await passOfBoth(pair, syncFilesOf(a, pair.sender().delivery), () => update.run(pair.context(b)));
+
+  const left = [
+    '.pe-failover-key.0123456789ab',
+    'deep/.pe-failover-key.0123456789ab',
+    '.pe-failover-deep.0123456789ab/x',
+  ];
+  for (const name of left) write(b, name, 'half a se');
+  write(b, '.pe-failover-notes', "the admin's own");
+  await update.run({ ...pair.context(b), cause: 'start' });
+  expect(left.filter((name) => existsSync(join(secrets(b), name)))).toEqual([]);
+  expect([read(b, 'deep/key'), read(b, '.pe-failover-notes')]).toEqual(['secret', "the admin's own"]);
 });

@@ -13,7 +13,7 @@ import type { Job, Outcome, PassContext } from '../job.ts';
 import { applyOperation, entryOf, pathsOf, type ApplyArguments } from './apply.ts';
 import { heal, pruneReplaced, replacedAt, stream, type HealTools } from './heal.ts';
 import { leftOutOf, type LeftOut } from './left-out.ts';
-import { attemptEach, removeFile } from './place.ts';
+import { attemptEach, removeFile, sweepBesideFiles } from './place.ts';
 
 export interface UpdatePassiveFilesTools extends HealTools {
   readonly journal: Journal;
@@ -34,9 +34,11 @@ export function createUpdatePassiveFiles(tools: UpdatePassiveFilesTools): Job {
 
 async function pass(tools: UpdatePassiveFilesTools, context: PassContext): Promise<Outcome> {
   const accounts = await readAccounts();
+  const interrupted = (await tools.journal.open()) !== undefined;
   await recover(tools.journal, async (args: ApplyArguments) =>
     applyOperation({ ...tools, accounts, obstacles: [] }, args),
   );
+  if (interrupted || context.cause === 'start') await sweepBesideFiles(tools.home);
   await carryOutReleased(tools, context);
   const drop = await tools.intake.next(stream);
   if (drop !== undefined) return await apply(tools, context, drop, accounts);

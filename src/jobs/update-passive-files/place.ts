@@ -12,6 +12,7 @@ import {
   ensureDirectory,
   makeDirectoryAtomic,
   sha256File,
+  sweepTemporary,
   type Ownership,
 } from '../../system/files.ts';
 
@@ -60,6 +61,14 @@ export async function placeFile(home: FilesHome, file: ManifestFile, names: Name
   const kept = found?.isFile() === true ? found : undefined;
   await copyFileAtomic(home.store.path(file.sha256), target, dress(home, file, kept, names.accounts));
   return archived;
+}
+
+/** Removes what a killed pass left beside accepted files: half a secret, or a directory that was being made. */
+export async function sweepBesideFiles({ root, set, keyFiles }: FilesHome): Promise<void> {
+  const directories = new Set<string>(['']);
+  for (const { path } of set.all()) for (const directory of directoriesAbove(path)) directories.add(directory);
+  for (const path of [...[...directories].map((directory) => join(root, directory)), keyFiles])
+    await sweepTemporary(path).catch(() => undefined); // what stands in the way there is the pass's to name
 }
 
 async function demandContent({ store }: FilesHome, { sha256 }: ManifestFile): Promise<void> {
