@@ -48,6 +48,20 @@ const verbs: readonly Verb[] = [
     },
   },
   {
+    command: 'uninstall',
+    describe: 'End the agent and remove what install made, but for configuration and data',
+    options: {
+      purge: flag('Configuration, keys, state and archive, too; databases that were loaded here'),
+      'dry-run': flag('List every change, make none'),
+    },
+    run: async (given, signal) =>
+      (await import('./commands/uninstall.ts')).uninstall(
+        root(given),
+        { purge: given['purge'] === true, dryRun: given['dry-run'] === true },
+        signal,
+      ),
+  },
+  {
     command: 'agent',
     describe: 'Run until a signal ends it',
     run: async (given, signal) => (await import('./commands/agent.ts')).runAgent(root(given), signal),

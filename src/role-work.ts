@@ -164,6 +164,9 @@ export async function openInterruptedDatabases(master: Master, signal: AbortSign
   return databases.map(({ name }) => name);
 }
 
+export const interrupted = async ({ paths }: Pick<Host, 'paths'>): Promise<boolean> =>
+  (await interruptedDatabases(paths)).length > 0;
+
 async function isRunning(services: ServiceManager, units: readonly string[]): Promise<boolean> {
   for (const unit of units) if ((await services.exists(unit)) && (await services.isActive(unit))) return true;
   return false;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
+import type { TestContext } from 'vitest';
 import { program } from './pair.ts';
 import { freePort } from './sshd.ts';
 
@@ -29,8 +30,19 @@ export interface OwnSystem extends AsyncDisposable {
   written(): Map<string, string>;
 }
 
+interface OwnSystemOptions {
+  readonly systemd?: boolean;
+}
+
+/** Skips a test whose tester may not have one. */
+export async function machine(context: TestContext, options: OwnSystemOptions = {}): Promise<OwnSystem> {
+  const own = await startOwnSystem(options);
+  if (own === undefined) context.skip('only root may have a machine of its own');
+  return own;
+}
+
 /** Undefined where private mounts are not allowed. */
-export async function startOwnSystem({ systemd = true } = {}): Promise<OwnSystem | undefined> {
+async function startOwnSystem({ systemd = true }: OwnSystemOptions): Promise<OwnSystem | undefined> {
   if (userInfo().uid !== 0) return undefined;
   const base = mkdtempSync(join(tmpdir(), 'pe-failover-own-'));
   const script = join(import.meta.dirname, 'own-system.sh');

@@ -1,16 +1,10 @@
 import { lstatSync } from 'node:fs';
-import { expect, it, type TestContext } from 'vitest';
-import { pairingLineOf, startOwnSystem, type OwnSystem } from '../helpers/own-system.ts';
+import { expect, it } from 'vitest';
+import { machine, pairingLineOf, type OwnSystem } from '../helpers/own-system.ts';
 
 const line = await pairingLineOf('mastera.test');
 const asSpare = ['install', '--passive', '--auth-key', line];
 const units = ['pe-failover.service', 'pe-failover-recover.service'];
-
-async function machine(context: TestContext, options: { systemd?: boolean } = {}): Promise<OwnSystem> {
-  const own = await startOwnSystem(options);
-  if (own === undefined) context.skip('only root may have a machine of its own');
-  return own;
-}
 
 function dressOf(own: OwnSystem, path: string): string {
   const { mode, uid, gid } = lstatSync(own.path(path));
@@ -184,7 +178,7 @@ it('is finished by the next one wherever it is killed', async (context) => {
   const options = { active: false, passive: true, authKey: line, renewHostKey: false, dryRun: false, noStart: false };
   const made: string[] = [];
   for (;;) {
-    const { code, output } = own.program('installer', options);
+    const { code, output } = own.program('installer', { install: options });
     const last = output.trim().split('\n').at(-1) ?? '';
     if (code === 0) break;
     expect(output).not.toContain('pe-failover:');
