@@ -26,5 +26,4 @@ cp "$checkout/test/stand-in/puppet.sh" "$root/usr/local/bin/puppet"
 ln -s /opt/pe_failover/bin/pe-failover "$root/usr/local/sbin/pe-failover"
 chroot "$root" sh -c 'ssh-keygen -A >/dev/null; ! id pe-transfer >/dev/null 2>&1 || userdel pe-transfer'
 cd /
-# The first process of its namespace, which inherits orphans: with SIGCHLD ignored, they are not kept as zombies.
-exec chroot "$root" sh -c 'cd /; echo ready; trap "" CHLD; exec cat'
+exec chroot "$root" sh -c 'cd /; echo ready; exec cat'

@@ -113,13 +113,12 @@ it('lists every change beforehand, and makes none', async (context) => {
 it('refuses while an agent runs that systemd does not know of', async (context) => {
   await using own = await machine(context);
   own.command(...asSpare, '--no-start');
-  own.sh(
-    'pe-failover agent >/tmp/agent.log 2>&1 & until [ -e /run/pe_failover/control.sock ]; do :; done; echo $! >/tmp/pid',
-  );
+  const socket = '/run/pe_failover/control.sock';
+  own.sh(`pe-failover agent >/dev/null 2>&1 & echo $! >/tmp/pid; until [ -e ${socket} ]; do sleep 0.05; done`);
   const { code, output } = own.command('uninstall');
   expect({ code, output }).toMatchObject({ code: 75, output: expect.stringContaining('an agent runs here') as string });
   expect(own.run('id', 'pe-transfer').code).toBe(0);
-  own.sh('pid=$(cat /tmp/pid); kill $pid; while kill -0 $pid 2>/dev/null; do :; done');
+  own.sh(`kill $(cat /tmp/pid); while [ -e ${socket} ]; do sleep 0.05; done`);
   expect(own.command('uninstall').code).toBe(0);
 });
 
