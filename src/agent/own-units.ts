@@ -25,6 +25,24 @@ async function anyOf(test: (unit: string) => Promise<boolean>): Promise<boolean>
   return false;
 }
 
+export interface UnitStanding {
+  readonly unit: string;
+  readonly text: 'current' | 'other' | 'missing';
+  readonly enabled: boolean;
+  readonly active: boolean;
+}
+
+export async function unitStanding(units: OwnUnits): Promise<UnitStanding[]> {
+  const { files, texts } = units;
+  const standing: UnitStanding[] = [];
+  for (const unit of names) {
+    const found = await readIfThere(pathOf(units, unit));
+    const text = found === undefined ? 'missing' : found === texts[unit] ? 'current' : 'other';
+    standing.push({ unit, text, enabled: await files.isEnabled(unit), active: await files.isActive(unit) });
+  }
+  return standing;
+}
+
 /**
  * The files, known to systemd; nothing is enabled or started. ORDER: an agent that runs by another text is stopped before the
  * text changes, so that whoever is killed in between leaves one that is to be started, not one that runs by the old text.
