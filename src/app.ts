@@ -70,13 +70,23 @@ export async function openHost(root: string): Promise<Host> {
   };
 }
 
+export const puppetProgram = (): string =>
+  existsSync('/opt/puppetlabs/bin/puppet') ? '/opt/puppetlabs/bin/puppet' : 'puppet';
+
+/** What makes users and gives files away. Asked before anything is read that root alone may read. */
+export function demandRoot(root: string): void {
+  if (root !== '/' || userInfo().uid === 0) return;
+  throw new Failure('usage', 'only root may do this', { hint: 'Type it again with sudo, or as root' });
+}
+
 // Below a root of its own nothing is asked of the machine's puppet.
 async function askCertname(config: Config, root: string): Promise<string | undefined> {
   if (root !== '/') return undefined;
-  const puppet = config.paths.puppet ?? 'puppet';
-  const asked = await exec({ file: puppet, args: ['config', 'print', 'certname'], timeoutMs: 60_000 }).catch(
-    () => undefined,
-  );
+  const asked = await exec({
+    file: config.paths.puppet ?? puppetProgram(),
+    args: ['config', 'print', 'certname'],
+    timeoutMs: 60_000,
+  }).catch(() => undefined);
   return asked?.stdout.trim().split('\n').at(-1);
 }
 

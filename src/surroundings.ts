@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Change } from './agent/change.ts';
-import type { Host, Master } from './app.ts';
+import { puppetProgram, type Host, type Master } from './app.ts';
 import { puppetFailure, resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
 import { dropOwnDatabase, dropOwnRole, findOwn } from './puppet/database-removal.ts';
@@ -28,9 +28,6 @@ export async function findCadir({ config, exec }: Master): Promise<string> {
   const asked = { puppet: puppet ?? puppetProgram(), ...(override === undefined ? {} : { override }) };
   return await resolveCaDirectory(exec, asked, AbortSignal.timeout(60_000));
 }
-
-const puppetProgram = (): string =>
-  existsSync('/opt/puppetlabs/bin/puppet') ? '/opt/puppetlabs/bin/puppet' : 'puppet';
 
 export const puppetOf = ({ config }: Master): string => config.paths.puppet ?? puppetProgram();
 

@@ -3,7 +3,7 @@ import { recordAdoption } from '../agent/adoption.ts';
 import { makeChanges, type Making } from '../agent/change.ts';
 import { installChanges, ownPairing, type InstallOrder, type InstallParts } from '../agent/installation.ts';
 import { placeUnits, startUnits } from '../agent/own-units.ts';
-import { openHost, openMaster, program, sampleConfig, type Host } from '../app.ts';
+import { demandRoot, openHost, openMaster, program, sampleConfig, type Host } from '../app.ts';
 import { Failure } from '../errors.ts';
 import { counted } from '../rules/spoken.ts';
 import { normalFingerprint } from '../rules/hello.ts';
@@ -27,6 +27,7 @@ export interface InstallOptions {
 
 /** Makes this machine one of the two masters. Running it again changes nothing; the last line is the pairing line. */
 export async function install(root: string, options: InstallOptions, made?: Making['made']): Promise<number> {
+  demandRoot(root);
   const host = await openHost(root);
   const order = await orderOf(host, options);
   const { dryRun, noStart } = options;

@@ -3,7 +3,7 @@ import { makeChanges, type Change, type Making } from '../agent/change.ts';
 import { endUnits, removeUnits } from '../agent/own-units.ts';
 import { isThere, keptPlaces, purgeFiles } from '../agent/purge.ts';
 import { doorRemoved, foreignAccount } from '../agent/removal.ts';
-import { openHost, openMaster, program, type Host } from '../app.ts';
+import { demandRoot, openHost, openMaster, program, type Host } from '../app.ts';
 import { Failure, toFailure } from '../errors.ts';
 import { endInterruptedWork, interrupted, ownUnitsOf } from '../role-work.ts';
 import { counted } from '../rules/spoken.ts';
@@ -24,6 +24,7 @@ export async function uninstall(
   signal: AbortSignal,
   made?: Making['made'],
 ): Promise<number> {
+  demandRoot(root);
   const host = await openHost(root);
   const making: Making = { dryRun, say: (line) => console.log(line), ...(made === undefined ? {} : { made }) };
   const units = ownUnitsOf(host);

@@ -140,6 +140,12 @@ it('refuses root as the transfer user', async (context) => {
   expect({ code, output }).toMatchObject({ code: 78, output: expect.stringContaining('transfer.user') as string });
 });
 
+it('is refused to anybody but root, who is told to use sudo', async (context) => {
+  await using own = await machine(context);
+  const { code, output } = own.run('setpriv', '--reuid=nobody', '--clear-groups', 'pe-failover', ...asSpare);
+  expect({ code, output }).toMatchObject({ code: 64, output: expect.stringContaining('sudo') as string });
+});
+
 it('leaves the agent alone with --no-start, and starts it without', async (context) => {
   await using own = await machine(context);
   own.command(...asSpare, '--no-start');
