@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Options } from 'yargs';
 import { Failure, toFailure } from './errors.ts';
 
@@ -143,11 +142,6 @@ const verbs: readonly Verb[] = [
   },
 ];
 
-const version = async (): Promise<string> => {
-  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
-};
-
 /** The first signal lets running work end at its next safe point; the second ends at once. */
 function untilSignalled(): AbortSignal {
   const over = new AbortController();
@@ -196,5 +190,5 @@ function tell(error: unknown): number {
 // `receive` and --version are answered before anything heavy is loaded: a push waits for them.
 const args = process.argv.slice(2);
 if (args[0] === 'receive') process.exitCode = await (await import('./commands/receive.ts')).runReceive(args.slice(1));
-else if (args[0] === '--version') console.log(await version());
+else if (args[0] === '--version') console.log((await import('./rules/program.ts')).programVersion);
 else process.exitCode = await parse(args).catch(tell);

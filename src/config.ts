@@ -73,6 +73,9 @@ const command = listOf(argument).min(1, expected('a command as a list: ["program
 const listen = text('"off" or address:port, such as 127.0.0.1:8186', (value) => /^(off|[^\s/]+:\d{1,5})$/.test(value));
 const url = text('a URL that begins with https://', (value) => URL.canParse(value) && value.startsWith('https://'));
 const databaseName = text('a database name: a-z 0-9 _ -, at most 40', (value) => /^[a-z0-9_-]{1,40}$/.test(value));
+const extension = text('the name of an extension: a-z 0-9 _ -, at most 63', (value) =>
+  /^[a-z0-9_][a-z0-9_-]{0,62}$/.test(value),
+);
 const platformName = oneOf('pe', 'puppet', 'debian');
 
 const job = <T extends z.ZodRawShape>(own: T) => map({ enabled: yesNo, timeout: time, ...own });
@@ -85,6 +88,7 @@ const database = map({
   health: listOf(name).default([]),
   needs: listOf(absolute).default([]),
   volatile: listOf(name).default([]),
+  extensions: listOf(extension).default([]),
 });
 
 const schema = map({
@@ -99,10 +103,11 @@ const schema = map({
     sync_files: job({ every: time }),
     nc_dump: job({ cron, poll: time, min_interval: time }),
     db_dump: job({ cron, poll: time, min_interval: time }),
+    fetch_made_here: job({ every: time }),
     update_passive_ca: job({ every: time }),
     update_passive_files: job({ every: time }),
     restore_nc: job({ cron }),
-    restore_dbs: job({ cron, agent_run_wait: time, health_wait: time, jobs: count(1, 64) }),
+    restore_dbs: job({ cron, agent_run_wait: time, health_wait: time, staged_limit: time, jobs: count(1, 64) }),
     sync_puppetdb: job({ every: time }),
   }),
   ca: map({ exclude_certs: listOf(host), serial_gap: count(1000, 10_000_000) }),

@@ -9,15 +9,8 @@ import { pinHostKey } from './drops/known-hosts.ts';
 import { sweepOutbox } from './drops/outbox.ts';
 import { createSender, type Sender } from './drops/sender.ts';
 export { previewNcDump } from './jobs/index.ts';
-import {
-  activeJobs,
-  endSwitches,
-  interruptedDatabases,
-  openDatabases,
-  passiveJobs,
-  type JobHost,
-  type JobSettings,
-} from './jobs/index.ts';
+import type { JobHost, JobSettings } from './jobs/host.ts';
+import { activeJobs, endSwitches, interruptedDatabases, openDatabases, passiveJobs } from './jobs/index.ts';
 import { createAgentRuns, noAgentRuns } from './puppet/agent-runs.ts';
 import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
@@ -114,10 +107,19 @@ async function letAsk({ keys, spare: { gate } }: Master, spare: Pairing): Promis
 }
 
 async function jobHost(master: Master, onClose: (close: () => void) => void): Promise<JobHost> {
-  const { paths, exec, config } = master;
+  const { paths, exec, config, certname } = master;
   const cadir = await findCadir(master);
   const admin = postgresAs(master, config.postgres.run_as ?? userInfo().username);
-  return { paths, exec, settings: settingsOf(master), cadir, classifier: classifierOf(master), admin, onClose };
+  return {
+    paths,
+    exec,
+    certname,
+    settings: settingsOf(master),
+    cadir,
+    classifier: classifierOf(master),
+    admin,
+    onClose,
+  };
 }
 
 async function spareHost(master: Master, host: JobHost) {
@@ -187,6 +189,7 @@ export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>):
       syncFiles: sync_files.every,
       updateCa: update_passive_ca.every,
       updateFiles: update_passive_files.every,
+      fetchMadeHere: config.jobs.fetch_made_here.every,
     },
     cron: { ncDump: nc_dump.cron, dbDump: db_dump.cron, restoreNc: restore_nc.cron, restoreDbs: restore_dbs.cron },
     poll: { ncDump: nc_dump.poll, dbDump: db_dump.poll },
@@ -198,6 +201,7 @@ export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>):
     build: buildOf(below, config.platform),
     parallel: restore_dbs.jobs,
     limits: { agentRunMs: restore_dbs.agent_run_wait, healthyMs: restore_dbs.health_wait },
+    stagedLimitMs: restore_dbs.staged_limit,
   };
 }
 

@@ -1,3 +1,4 @@
+import { overdueOf } from '../jobs/index.ts';
 import { notedGreeting, type GreetingNote } from '../drops/greeting-note.ts';
 import type { Spare } from '../drops/spare.ts';
 import type { StreamState } from '../drops/stream-state.ts';
@@ -131,6 +132,7 @@ function heardBack({ acknowledged }: StreamState, accepted: AcceptedDrop | undef
 async function asSpare({ paths, spare, now }: StatusParts, { name, limitMs }: Stream): Promise<ComponentStatus> {
   const receipts = await spare.book.all(name);
   const last = receipts.at(-1);
+  const overdue = await overdueOf(paths.state, name);
   const confirm = await createState(paths.streams).read<TakenConfirmation>(`${name}.confirmed`);
   return {
     stream: name,
@@ -139,10 +141,12 @@ async function asSpare({ paths, spare, now }: StatusParts, { name, limitMs }: St
     ...freshnessOf([confirm?.greeting, arrivedAt(receipts)], now),
     limitSeconds: limitMs / 1000,
     state: last?.state ?? 'nothing arrived yet',
-    why: last?.why ?? 'waits for the active',
+    why: (isTroubled(last) ? undefined : overdue) ?? last?.why ?? 'waits for the active',
+    ...given('overdue', overdue),
   };
 }
 
+const isTroubled = (last: Receipt | undefined): boolean => last?.state === 'failed' || last?.state === 'refused';
 const isApplied = ({ state }: Receipt): boolean => state === 'applied' || state === 'unchanged';
 
 const given = <K extends string>(key: K, value: string | undefined): Partial<Record<K, string>> =>

@@ -5,6 +5,7 @@ import { Failure, toFailure } from '../errors.ts';
 import { ownUnitsOf, senderTo, settingsOf } from '../role-work.ts';
 import { caState, classifierOf, tryDatabase } from '../surroundings.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
+import { programVersion } from '../rules/program.ts';
 import { counted } from '../rules/spoken.ts';
 import { readRole } from '../system/fact.ts';
 
@@ -85,8 +86,10 @@ const spareCheck = (master: Master, name: string): Check => ({
   run: async (signal) => {
     const sender = await senderTo(master, name, noEpoch, settingsOf(master).build);
     try {
-      const { gate } = await sender.peer.hello(signal);
-      return `${gate.certname} is ${gate.role}${gate.closed === undefined ? '' : `, closed: ${gate.closed}`}`;
+      const { gate, hello } = await sender.peer.hello(signal);
+      const version = hello.program ?? 'an unknown version';
+      const other = version === programVersion ? '' : `, with ${version} of pe-failover (here: ${programVersion})`;
+      return `${gate.certname} is ${gate.role}${gate.closed === undefined ? '' : `, closed: ${gate.closed}`}${other}`;
     } finally {
       await sender.close();
     }

@@ -3,6 +3,7 @@ import type { Confirmation } from '../rules/confirm.ts';
 import { leavingOf, type Leaving } from '../rules/leaving.ts';
 import { isAbout, saysMore, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
+import { programVersion } from '../rules/program.ts';
 import type { Clock } from '../system/clock.ts';
 import { seal, type Signer } from '../system/sign.ts';
 import type { State } from '../system/state.ts';
@@ -213,6 +214,7 @@ async function confirm(
     target: pairing.certname,
     at: now.toISOString(),
     greeting: hello.at,
+    program: programVersion,
   };
   await parts.peer.confirm(seal(parts.signer, 'confirm', words), signal);
   await parts.state.write(stream, { ...known, askedAt: words.at });

@@ -2,6 +2,7 @@ import type { TakenConfirmation } from '../rules/confirm.ts';
 import { sameEpoch } from '../rules/epoch.ts';
 import type { AcceptedDrop, Hello } from '../rules/hello.ts';
 import { formatPairing, type Pairing } from '../rules/pairing.ts';
+import { programVersion } from '../rules/program.ts';
 import { arrived, type Receipt } from '../rules/receipt.ts';
 import { listDirectory, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { seal, type Signer } from '../system/sign.ts';
@@ -18,6 +19,7 @@ export interface HelloParts {
   readonly now: () => Date;
   readonly ownership: Ownership;
   readonly adopt: string | undefined;
+  readonly madeHere: string | undefined;
 }
 
 /**
@@ -42,7 +44,9 @@ export async function writeHello(parts: HelloParts): Promise<void> {
     pairing: formatPairing(parts.own),
     accepted,
     receipts,
+    program: programVersion,
     ...(parts.adopt === undefined ? {} : { adopt: parts.adopt }),
+    ...(parts.madeHere === undefined ? {} : { madeHere: parts.madeHere }),
   };
   await writeFileAtomic(parts.path, `${seal(parts.signer, 'message', hello)}\n`, parts.ownership);
 }

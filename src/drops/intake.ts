@@ -5,6 +5,7 @@ import { parseConfirmation, type Confirmation } from '../rules/confirm.ts';
 import { compareEpochs, formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import { dropName, manifestName, parseManifest, type Manifest } from '../rules/manifest.ts';
 import type { Pairing } from '../rules/pairing.ts';
+import { parseSigned } from '../rules/program.ts';
 import {
   isJudged,
   judgeSequence,
@@ -173,7 +174,10 @@ async function takeConfirm(parts: IntakeParts, ready: HostileTree, stream: strin
   if (!(await ready.names()).includes('confirm')) return;
   try {
     const source = await parts.source();
-    const words = parseConfirmation(unseal(source.signingKey, 'confirm', await ready.readText('confirm', 64 * 1024)));
+    const words = parseSigned(
+      unseal(source.signingKey, 'confirm', await ready.readText('confirm', 64 * 1024)),
+      parseConfirmation,
+    );
     const forUs = words.target === parts.certname && words.source === source.certname && words.stream === stream;
     if (forUs && sameEpoch(words.epoch, await parts.epoch())) await parts.confirmed(words);
   } catch (error) {

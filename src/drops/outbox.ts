@@ -2,6 +2,7 @@ import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Epoch } from '../rules/epoch.ts';
 import { dropName, manifestName, parseManifest, signatureName, type Manifest } from '../rules/manifest.ts';
+import { programVersion } from '../rules/program.ts';
 import { isRunning } from '../system/exec.ts';
 import { listDirectory, readIfThere, syncDirectory } from '../system/files.ts';
 import type { Signer } from '../system/sign.ts';
@@ -112,6 +113,7 @@ function manifestFor(
     epoch: place.epoch,
     sequence: place.sequence,
     ...origin,
+    program: programVersion,
     capturedAt: capturedAt.toISOString(),
     kind: goods.kind,
     ...(goods.base === undefined ? {} : { base: goods.base }),

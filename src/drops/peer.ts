@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Failure } from '../errors.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
-import { isGate, StaleLogin, type Gate } from '../rules/gate.ts';
+import { parseGate, StaleLogin, type Gate } from '../rules/gate.ts';
 import { parseHello, type Hello } from '../rules/hello.ts';
+import { parseMadeHere, type MadeHere } from '../rules/made-here.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
+import { parseSigned } from '../rules/program.ts';
 import { parseReceipt, type Receipt } from '../rules/receipt.ts';
 import type { RsyncPush } from '../system/rsync.ts';
 import { fingerprint, isSealedBy, readSealed, unseal } from '../system/sign.ts';
@@ -38,6 +40,8 @@ export interface Peer {
   push(drop: DropToPush, options: PushOptions): Promise<Receipt | undefined>;
   receipts(stream: string, since: number, waitSeconds: number, signal: AbortSignal): Promise<Receipt[]>;
   confirm(line: string, signal: AbortSignal): Promise<void>;
+  /** What the spare made itself of the CA; undefined: nothing. */
+  madeHere(signal: AbortSignal): Promise<MadeHere | undefined>;
   close(): Promise<void>;
 }
 
@@ -55,44 +59,56 @@ export interface PeerParts {
 const answerMs = 20_000;
 
 export function createPeer(parts: PeerParts): Peer {
-  const askOnce = async (
-    words: (nonce: string) => string,
-    signal: AbortSignal,
-    input?: string,
-    waitMs = 0,
-  ): Promise<Answer> => {
-    const nonce = newNonce();
-    const options = { timeoutMs: answerMs + waitMs, signal, ...(input === undefined ? {} : { input }) };
-    const { stdout, stderr, exitCode } = await parts.hot.run(words(nonce), options);
-    const answer = stdout
-      .split('\n')
-      .map((line) => readAnswer(line, nonce))
-      .find((found) => found !== undefined);
-    if (answer !== undefined) return orThrow(answer, parts.host);
-    throw new Failure('unreachable', 'the spare gave no answer', {
-      where: parts.host,
-      why: `exit code ${exitCode}: ${stderr.trim().slice(-300)}`,
-    });
-  };
-  const ask: typeof askOnce = (...question) => withFreshLogin(parts, () => askOnce(...question));
+  const ask = (words: (nonce: string) => string, signal: AbortSignal, more?: More): Promise<Answer> =>
+    withFreshLogin(parts, () => askOnce(parts, words, signal, more));
   return {
     hello: async (signal) =>
       verifyGreeting(await ask((nonce) => `hello ${nonce}`, signal), await parts.known(), parts.host),
     push: (drop, options) => withFreshLogin(parts, () => push(parts, drop, options)),
     receipts: async (stream, since, waitSeconds, signal) => {
-      const answer = await ask(
-        (nonce) => `receipts ${stream} ${since} ${nonce} ${waitSeconds}`,
-        signal,
-        undefined,
-        waitSeconds * 1000,
-      );
+      const answer = await ask((nonce) => `receipts ${stream} ${since} ${nonce} ${waitSeconds}`, signal, {
+        waitMs: waitSeconds * 1000,
+      });
       const lines = Array.isArray(answer['receipts']) ? (answer['receipts'] as unknown[]) : [];
       const key = await signingKey(parts);
-      return lines.map((line) => parseReceipt(unseal(key, 'receipt', String(line))));
+      return lines.map((line) => parseSigned(unseal(key, 'receipt', String(line)), parseReceipt));
     },
-    confirm: async (line, signal) => void (await ask((nonce) => `confirm ${nonce}`, signal, line)),
+    confirm: async (line, signal) => void (await ask((nonce) => `confirm ${nonce}`, signal, { input: line })),
+    madeHere: async (signal) => {
+      const { export: line } = await ask((nonce) => `export sync-certs ${nonce}`, signal);
+      if (typeof line !== 'string') return undefined;
+      return parseSigned(unseal(await signingKey(parts), 'made-here', line), parseMadeHere);
+    },
     close: () => closeSessions(parts),
   };
+}
+
+interface More {
+  /** For its standard input. */
+  readonly input?: string;
+  /** How long the gate may wait itself. */
+  readonly waitMs?: number;
+}
+
+/** One request and the line of its answer. */
+async function askOnce(
+  parts: PeerParts,
+  words: (nonce: string) => string,
+  signal: AbortSignal,
+  { input, waitMs = 0 }: More = {},
+): Promise<Answer> {
+  const nonce = newNonce();
+  const options = { timeoutMs: answerMs + waitMs, signal, ...(input === undefined ? {} : { input }) };
+  const { stdout, stderr, exitCode } = await parts.hot.run(words(nonce), options);
+  const answer = stdout
+    .split('\n')
+    .map((line) => readAnswer(line, nonce))
+    .find((found) => found !== undefined);
+  if (answer !== undefined) return orThrow(answer, parts.host);
+  throw new Failure('unreachable', 'the spare gave no answer', {
+    where: parts.host,
+    why: `exit code ${exitCode}: ${stderr.trim().slice(-300)}`,
+  });
 }
 
 async function closeSessions({ hot, bulk }: PeerParts): Promise<void> {
@@ -140,7 +156,9 @@ async function push(parts: PeerParts, drop: DropToPush, options: PushOptions): P
   });
   if (answer === undefined) throw new Failure('unreachable', 'the spare gave no answer to a push', { where: host });
   const { receipt } = orThrow(answer, host);
-  return typeof receipt === 'string' ? parseReceipt(unseal(await signingKey(parts), 'receipt', receipt)) : undefined;
+  return typeof receipt === 'string'
+    ? parseSigned(unseal(await signingKey(parts), 'receipt', receipt), parseReceipt)
+    : undefined;
 }
 
 function readAnswer(line: string, nonce: string): Answer | undefined {
@@ -191,11 +209,11 @@ function verifyGreeting(answer: Answer, known: Pairing | undefined, host: string
       hint: 'On the spare, type: systemctl enable --now pe-failover',
     });
   }
-  const pairing = known ?? parsePairing(parseHello(readSealed(helloLine, 'message')).pairing);
+  const pairing = known ?? parsePairing(parseSigned(readSealed(helloLine, 'message'), parseHello).pairing);
   if (!isSealedBy(pairing.signingKey, 'message', helloLine)) throw notTheKnownOne(pairing, host);
-  const hello = parseHello(unseal(pairing.signingKey, 'message', helloLine));
-  const gate = unseal(pairing.signingKey, 'gate', gateLine);
-  if (!isGate(gate)) throw new Failure('bad-data', 'gate refused', { why: 'it is malformed' });
+  const signed = unseal(pairing.signingKey, 'message', helloLine);
+  const hello = parseSigned(signed, parseHello);
+  const gate = parseSigned(signed, () => parseGate(unseal(pairing.signingKey, 'gate', gateLine)));
   return { gate, hello, pairing, at: String(answer['clock']) };
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { lastSettled, parseReceipt, type Receipt } from '../rules/receipt.ts';
+import { programVersion } from '../rules/program.ts';
+import { lastSettled, parseReceipt, shortened, type Receipt } from '../rules/receipt.ts';
 import { appendLine, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { readSealed, seal, type Signer } from '../system/sign.ts';
 
@@ -9,7 +10,7 @@ const rewriteAt = 2 * keep;
 /** The spare's words, `receipts/STREAM.jsonl`: each line signed by root, read by the gate, never changed. */
 export interface ReceiptBook {
   all(stream: string): Promise<Receipt[]>;
-  write(receipt: Omit<Receipt, 'format' | 'n' | 'at' | 'spare'>): Promise<Receipt>;
+  write(receipt: Omit<Receipt, 'format' | 'n' | 'at' | 'spare' | 'program'>): Promise<Receipt>;
 }
 
 export function createReceiptBook(
@@ -28,7 +29,8 @@ export function createReceiptBook(
       const known = await lines(words.stream);
       const last = known.at(-1);
       const n = last === undefined ? 1 : read(last).n + 1;
-      const receipt: Receipt = { format: 1, n, ...words, at: now().toISOString(), spare };
+      const place = { at: now().toISOString(), spare, program: programVersion };
+      const receipt = shortened({ format: 1, n, ...words, ...place });
       const line = seal(signer, 'receipt', receipt);
       // The first line makes the file with its owner; later ones are single durable appends.
       if (known.length === 0 || known.length >= rewriteAt) {

@@ -14,6 +14,7 @@ import { createGateFile, type GateFile } from './gate-file.ts';
 import { writeHello } from './hello-file.ts';
 import { createHolds, type Holds } from './holds.ts';
 import { createIntake, type Intake, type IntakeParts } from './intake.ts';
+import { createMadeHereFile, type MadeHereFile } from './made-here-file.ts';
 import { createReceiptBook, type ReceiptBook } from './receipt-book.ts';
 
 export interface SpareParts {
@@ -37,6 +38,7 @@ export interface Spare {
   readonly gate: GateFile;
   readonly epochs: EpochBook;
   readonly adoption: AdoptionRequest;
+  readonly madeHere: MadeHereFile;
   /** Tells the gate anew who we are and what we have. */
   introduce(): Promise<void>;
 }
@@ -57,36 +59,54 @@ export function createSpare(parts: SpareParts): Spare {
   const epochs = createEpochBook(createState(paths.state), now);
   const adoption = createAdoptionRequest(createState(paths.state), () => introduce());
   const confirmations = createConfirmations(createState(paths.streams), written, now);
+  const madeHere = madeHereOf(parts, () => introduce());
   const turn = inTurn(); // what is written last was read last
   const introduce = (): Promise<void> =>
     turn(async () =>
       writeHello({
         adopt: await adoption.wanted(),
-        path: paths.hello,
-        receipts: paths.receipts,
-        signer,
-        own,
+        madeHere: await madeHere.digest(),
+        ...{ path: paths.hello, receipts: paths.receipts, signer, own },
         book: written,
         confirmation: confirmations.last,
         now,
         ownership: published,
       }),
     );
-  const book: ReceiptBook = {
-    all: written.all,
-    write: async (words) => {
-      const receipt = await written.write(words);
-      if (isLive(receipt)) await epochs.applied(receipt.stream, receipt.epoch);
-      await introduce();
-      return receipt;
-    },
-  };
+  const book = announcing(written, epochs, introduce);
   const confirmed = async (words: Confirmation): Promise<void> => {
     if (await confirmations.take(words)) await introduce();
   };
   const intake = createIntake({ ...intakeParts(parts, book, gate, epochs), confirmed });
-  return { intake, holds: createHolds(createState(paths.holds), now), book, gate, epochs, adoption, introduce };
+  return {
+    intake,
+    holds: createHolds(createState(paths.holds), now),
+    book,
+    gate,
+    epochs,
+    adoption,
+    madeHere,
+    introduce,
+  };
 }
+
+/** A word is in the greeting as soon as it is written. */
+const announcing = (written: ReceiptBook, epochs: EpochBook, introduce: () => Promise<void>): ReceiptBook => ({
+  all: written.all,
+  write: async (words) => {
+    const receipt = await written.write(words);
+    if (isLive(receipt)) await epochs.applied(receipt.stream, receipt.epoch);
+    await introduce();
+    return receipt;
+  },
+});
+
+const madeHereOf = ({ paths, signer, own, published, clock, source }: SpareParts, introduce: () => Promise<void>) =>
+  createMadeHereFile({
+    ...{ path: paths.madeHere, signer, source: own.certname, ownership: published, introduce },
+    target: async () => (await source()).certname,
+    now: () => clock.now(),
+  });
 
 interface Confirmations {
   last(stream: string): Promise<TakenConfirmation | undefined>;

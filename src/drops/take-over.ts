@@ -6,12 +6,14 @@ import {
   manifestName,
   maxFiles,
   maxManifestBytes,
-  parseManifest,
+  parseManifestText,
   payloadOf,
+  readManifest,
   signatureName,
   type Manifest,
   type ManifestFile,
 } from '../rules/manifest.ts';
+import { parseSigned } from '../rules/program.ts';
 import type { HostileTree } from '../system/beneath.ts';
 import { copyHashing, readIfThere, syncDirectory, writeFileAtomic } from '../system/files.ts';
 import { verifySignature } from '../system/sign.ts';
@@ -68,7 +70,7 @@ function verifyManifest(text: string, signature: string, expected: Expected): Ma
   if (!verifySignature(expected.signingKey, 'manifest', text, signature)) {
     throw refuse(`its manifest does not carry the signature of ${expected.source}`);
   }
-  const manifest = parseManifest(text);
+  const manifest = parseSigned(parseManifestText(text), readManifest);
   if (manifest.stream !== expected.stream) throw refuse(`it was made for ${manifest.stream}`);
   if (manifest.source !== expected.source)
     throw refuse(`it comes from ${manifest.source}, and not from ${expected.source}`);

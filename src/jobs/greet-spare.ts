@@ -2,13 +2,18 @@ import type { Greeting } from '../drops/peer.ts';
 import type { Sender } from '../drops/sender.ts';
 import type { Job } from './job.ts';
 
+export interface GreetSpareTools extends Pick<Sender, 'greet'> {
+  /** The jobs for which a greeting has something new. */
+  readonly newsFor: (greeting: Greeting) => Promise<string[]>;
+}
+
 /**
  * Asks the spare who it is, now and then: an active that was overtaken learns it before it has anything to send, status
  * knows what the spare's root last signed, the connection is open when a certificate is signed, and what the spare finds
  * out between drops is heard: the job of a stream on which there is a new word gets a pass.
  */
 export function createGreetSpare(
-  { greet, unheard }: Pick<Sender, 'greet' | 'unheard'>,
+  { greet, newsFor }: GreetSpareTools,
   note: (greeting: Greeting) => Promise<void>,
   everyMs: number,
 ): Job {
@@ -19,13 +24,10 @@ export function createGreetSpare(
     run: async ({ signal, wake }) => {
       const greeting = await greet(signal);
       await note(greeting);
-      for (const stream of await unheard(greeting)) wake?.(jobOf(stream));
+      for (const job of await newsFor(greeting)) wake?.(job);
       const { gate } = greeting;
       const closed = gate.closed === undefined ? '' : `, closed: ${gate.closed}`;
       return { kind: 'unchanged', why: `${gate.certname} is ${gate.role}${closed}` };
     },
   };
 }
-
-/** `db-dump` of `db-dump.NAME`. */
-const jobOf = (stream: string): string => stream.replace(/\..*$/, '');

@@ -3,30 +3,27 @@ import type { Delivery } from '../drops/delivery.ts';
 import { noteGreeting } from '../drops/greeting-note.ts';
 import type { Greeting } from '../drops/peer.ts';
 import type { Sender } from '../drops/sender.ts';
-import type { Spare } from '../drops/spare.ts';
-import type { AgentRuns } from '../puppet/agent-runs.ts';
 import { openHeldStore } from '../puppet/ca-held.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
-import type { Classifier } from '../puppet/classifier.ts';
 import { defaultExtensions } from '../puppet/database-staging.ts';
 import { createKeyFiles } from '../puppet/key-files.ts';
-import type { Health } from '../puppet/health.ts';
 import type { Paths } from '../rules/paths.ts';
 import { openAcceptedSet, type AcceptedSet } from '../system/accepted-set.ts';
 import { openContentStore, type ContentStore } from '../system/content-store.ts';
-import type { Exec } from '../system/exec.ts';
 import { listDirectory } from '../system/files.ts';
 import { createJournal } from '../system/journal.ts';
 import { acquireLock } from '../system/lock.ts';
-import type { Postgres } from '../system/postgres.ts';
-import type { ServiceManager } from '../system/service-manager.ts';
 import { createState } from '../system/state.ts';
 import { createDbDump } from './db-dump.ts';
 import type { Job, Trigger } from './job.ts';
+import { createFetchMadeHere, isMadeHereNews } from './fetch-made-here.ts';
+import type { JobHost, JobSettings, SpareHost } from './host.ts';
 import { createGreetSpare } from './greet-spare.ts';
 import { createNcDump } from './nc-dump.ts';
 import { createRestoreDbs } from './restore-dbs/index.ts';
 import { endInterruptedSwitches, openInterruptedDatabases } from './restore-dbs/interrupted.ts';
+import { createRecordStore } from './restore-dbs/record.ts';
+import { databaseOf } from './restore-dbs/stage.ts';
 import type { SwitchParts } from './restore-dbs/tools.ts';
 import { createRestoreNc } from './restore-nc/index.ts';
 import { createSyncCerts } from './sync-certs/index.ts';
@@ -35,64 +32,10 @@ import { createUpdatePassiveCa } from './update-passive-ca/index.ts';
 import { createUpdatePassiveFiles } from './update-passive-files/index.ts';
 import { createLeftOutBook } from './update-passive-files/left-out.ts';
 
-/** What the configuration says of the jobs; times in milliseconds. */
-export interface JobSettings {
-  readonly enabled: (job: string) => boolean;
-  /** What a spare takes in where it says. */
-  readonly files: readonly string[];
-  /** What an active sends: these, and the keys without which its databases cannot be read. */
-  readonly sentFiles: readonly string[];
-  readonly excludeCerts: readonly string[];
-  readonly serialGap: bigint;
-  readonly every: {
-    readonly syncCerts: number;
-    readonly syncFiles: number;
-    readonly updateCa: number;
-    readonly updateFiles: number;
-  };
-  readonly cron: {
-    readonly ncDump: string;
-    readonly dbDump: string;
-    readonly restoreNc: string;
-    readonly restoreDbs: string;
-  };
-  readonly poll: { readonly ncDump: number; readonly dbDump: number };
-  /** Of a pass; no tool or statement in it has a shorter one of its own. */
-  readonly timeout: { readonly dbDump: number; readonly restoreDbs: number };
-  readonly keptArchives: number;
-  readonly hostMap: readonly { readonly active: string; readonly passive: string }[];
-  /** Names of node groups that count as the platform's, besides its own. */
-  readonly furtherInfrastructure: readonly string[];
-  readonly databases: readonly {
-    readonly name: string;
-    readonly services: readonly string[];
-    readonly health: readonly string[];
-    readonly needs: readonly string[];
-    readonly volatile: readonly string[];
-    readonly switch: 'schedule' | 'promotion';
-  }[];
-  readonly build: string;
-  readonly parallel: number;
-  readonly limits: { readonly agentRunMs: number; readonly healthyMs: number };
-}
-
-export interface JobHost {
-  readonly paths: Paths;
-  readonly exec: Exec;
-  readonly settings: JobSettings;
-  /** Resolved; where no CA is yet, where it will be. */
-  readonly cadir: string;
-  readonly classifier: Classifier;
-  /** PostgreSQL as its superuser. */
-  readonly admin: Postgres;
-  /** Registers what must be closed when the role is left. */
-  readonly onClose: (close: () => void) => void;
-}
-
 /** The jobs of an active, for one epoch. */
 export function activeJobs(
   host: JobHost,
-  sender: Pick<Sender, 'delivery' | 'greet' | 'unheard'>,
+  sender: Pick<Sender, 'delivery' | 'greet' | 'unheard' | 'peer'>,
   spare: string,
 ): Job[] {
   const { paths, settings } = host;
@@ -120,11 +63,39 @@ export function activeJobs(
     }),
     createNcDump({ classifier: host.classifier, delivery, peer: spare, triggers: ncDumpTriggers(settings) }),
     dbDump(host, delivery, work('db-dump')),
+    fetchMadeHere(host, sender),
   ];
-  return [createGreetSpare(sender, note, greetMs), ...jobs.filter(({ name }) => settings.enabled(name))];
+  return [
+    createGreetSpare({ greet: sender.greet, newsFor: newsFrom(host, sender) }, note, greetMs),
+    ...jobs.filter(({ name }) => settings.enabled(name)),
+  ];
 }
 
 const greetMs = 30_000;
+
+function fetchMadeHere(host: JobHost, { greet, peer }: Pick<Sender, 'greet' | 'peer'>): Job {
+  const { paths, settings, exec, certname, cadir } = host;
+  return createFetchMadeHere({
+    ...{ greet, peer, certname, exec, live: openLiveCa(cadir), serialGap: settings.serialGap },
+    work: join(paths.work, 'fetch-made-here'),
+    archive: join(paths.archive, 'made-by-spare'),
+    journal: journalOf(paths, 'fetch-made-here'),
+    state: createState(paths.state),
+    everyMs: settings.every.fetchMadeHere,
+  });
+}
+
+/** The jobs for which a greeting has something new. */
+const newsFrom =
+  ({ paths }: JobHost, { unheard }: Pick<Sender, 'unheard'>) =>
+  async (greeting: Greeting): Promise<string[]> => {
+    const streams = await unheard(greeting);
+    const made = await isMadeHereNews(createState(paths.state), greeting);
+    return [...streams.map(jobOf), ...(made ? ['fetch-made-here'] : [])];
+  };
+
+/** `db-dump` of `db-dump.NAME`. */
+const jobOf = (stream: string): string => stream.replace(/\..*$/, '');
 
 const ncDumpTriggers = ({ cron, poll }: JobSettings): Trigger[] => [
   { kind: 'cron', expression: cron.ncDump },
@@ -143,18 +114,6 @@ const dbDump = ({ admin, paths, settings }: JobHost, delivery: Delivery, workDir
     pollMs: settings.poll.dbDump,
     timeoutMs: settings.timeout.dbDump,
   });
-
-export interface SpareHost extends JobHost {
-  readonly spare: Spare;
-  /** PostgreSQL as our own unprivileged role. */
-  readonly restorer: Postgres;
-  readonly services: ServiceManager;
-  readonly agentRuns: AgentRuns;
-  readonly health: Health;
-  readonly mayChown: boolean;
-  readonly isServerStopped: () => Promise<boolean>;
-  readonly adopted: () => Promise<boolean>;
-}
 
 /** The jobs of a spare. */
 export function passiveJobs(host: SpareHost): Job[] {
@@ -176,6 +135,7 @@ function updatePassiveCa(host: SpareHost): Job {
     archive: join(paths.archive, 'sync-certs'),
     serialGap: settings.serialGap,
     adoption: { request: spare.adoption, isServerStopped },
+    madeHere: spare.madeHere,
     every: settings.every.updateCa,
   });
 }
@@ -268,7 +228,15 @@ function restoreDbs(host: SpareHost): Job {
     parallel: settings.parallel,
     timeoutMs: settings.timeout.restoreDbs,
     cron: settings.cron.restoreDbs,
+    stagedLimitMs: settings.stagedLimitMs,
   });
+}
+
+/** Why a database of a spare waits too long to go live; undefined where none does. A torn record is the job's to tell. */
+export async function overdueOf(stateDirectory: string, stream: string): Promise<string | undefined> {
+  if (!stream.startsWith('db-dump.')) return undefined;
+  const store = createRecordStore(stateDirectory, databaseOf(stream));
+  return (await store.read().catch(() => undefined))?.waiting?.overdue;
 }
 
 const journalOf = (paths: Paths, name: string) => createJournal(join(paths.journal, `${name}.jsonl`));

@@ -2,6 +2,7 @@ import { isOutsideDigest, kindOf } from '../rules/ca-paths.ts';
 import type { CaFile } from '../rules/ca-plan.ts';
 import { lacking } from '../rules/crl.ts';
 import { wholeLines } from '../rules/inventory.ts';
+import type { OwnRevocation } from '../rules/made-here.ts';
 import type { AcceptedEntry, AcceptedSet } from '../system/accepted-set.ts';
 import type { Crl } from '../system/certificates.ts';
 import type { ContentStore } from '../system/content-store.ts';
@@ -19,7 +20,7 @@ export interface Drift {
   /** Of these, what can't be put back from here: its content is not kept intact. */
   readonly unhealable: readonly string[];
   /** What only this master has. */
-  readonly madeHere: { readonly certificates: number; readonly revocations: number };
+  readonly own: { readonly certificates: readonly string[]; readonly revocations: readonly OwnRevocation[] };
 }
 
 export interface DriftSides {
@@ -60,7 +61,7 @@ export async function compareLive({ live, set, content, held }: DriftSides): Pro
     },
     differs: [...intact.map(({ path }) => path), ...unhealable],
     unhealable,
-    madeHere: { certificates: own.length, revocations: await ownRevocations(live, set, content, serials) },
+    own: { certificates: own, revocations: await ownRevocations(live, set, content, serials) },
   };
 }
 
@@ -85,14 +86,15 @@ async function ownRevocations(
   set: AcceptedSet,
   content: ContentStore,
   leaving: ReadonlySet<bigint>,
-): Promise<number> {
+): Promise<OwnRevocation[]> {
   const entry = set.get('ca_crl.pem');
   const pem = entry === undefined ? undefined : await readBytesIfThere(content.path(entry.sha256));
-  if (pem === undefined) return 0;
+  if (pem === undefined) return [];
   const accepted = live.readCrls(pem, 'ca_crl.pem');
   const lists: Crl[] = await liveLists(live);
-  return lists.reduce((count, list) => {
-    const other = accepted.find(({ issuer }) => issuer === list.issuer);
-    return count + lacking(list, other, (serial) => leaving.has(serial)).length;
-  }, 0);
+  return lists.flatMap(({ issuer, revoked, ...list }) => {
+    const other = accepted.find((one) => one.issuer === issuer);
+    const own = lacking({ issuer, revoked, number: list.number }, other, (serial) => leaving.has(serial));
+    return own.map((serial) => ({ issuer, serial: serial.toString(16), date: revoked.get(serial) ?? '' }));
+  });
 }

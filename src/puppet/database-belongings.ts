@@ -1,4 +1,6 @@
+import type { Right } from '../rules/ownership.ts';
 import { quoteName, quoteText, type Session } from '../system/postgres.ts';
+import { exchangeRights } from './database-rights.ts';
 
 /**
  * Gives a database what belongs to the live one and not to a dump: access rights, settings, settings of roles in it, comment,
@@ -16,26 +18,15 @@ export async function carryOver(session: Session, from: string, to: string): Pro
   await session.query(`ALTER DATABASE ${quoteName(to)} CONNECTION LIMIT ${row?.limit ?? -1}`);
 }
 
-interface Right {
-  readonly grantee: string | null;
-  readonly privilege: 'CREATE' | 'TEMPORARY' | 'CONNECT';
-  readonly grantable: boolean;
-}
-
 const rightsQuery = `SELECT g.rolname AS grantee, a.privilege_type AS privilege, a.is_grantable AS grantable
   FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a LEFT JOIN pg_roles g ON g.oid = a.grantee
   WHERE d.datname = $1`;
 
 async function carryRights(session: Session, from: string, to: string): Promise<void> {
-  const whom = ({ grantee }: Right): string => (grantee === null ? 'PUBLIC' : quoteName(grantee));
   const had = await session.query<Right>(rightsQuery, [to]);
   const wanted = await session.query<Right>(rightsQuery, [from]);
-  const revoke = [...new Set(had.map(whom))].map((role) => `REVOKE ALL ON DATABASE ${quoteName(to)} FROM ${role}`);
-  const grant = wanted.map((right) => {
-    const option = right.grantable ? ' WITH GRANT OPTION' : '';
-    return `GRANT ${right.privilege} ON DATABASE ${quoteName(to)} TO ${whom(right)}${option}`;
-  });
-  await session.query(['SELECT 1', ...revoke, ...grant].join('; ')); // one transaction
+  const grantees = had.map(({ grantee }) => grantee);
+  await exchangeRights(session, `DATABASE ${quoteName(to)}`, grantees, wanted);
 }
 
 interface Setting {

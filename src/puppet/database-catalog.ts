@@ -1,16 +1,17 @@
 // What a database defines, as (kind, identity, definition) rows that do not depend on OIDs, on the order of creation, or
 // on columns dropped long ago. Members of extensions and pglogical's own schema do not count.
 
-const rights = (acl: string, owner: string, kind: string): string => {
+export const rights = (acl: string, owner: string, kind: string): string => {
   const whole = kind === 'c' ? acl : `coalesce(${acl}, acldefault('${kind}', ${owner}))`;
   return `(SELECT coalesce(string_agg(line, ',' ORDER BY line COLLATE "C"), '') FROM (
     SELECT coalesce(quote_ident(g.rolname), 'PUBLIC') || '=' || privilege_type || CASE WHEN is_grantable THEN '*' ELSE '' END AS line
     FROM aclexplode(${whole}) a LEFT JOIN pg_roles g ON g.oid = a.grantee) lines)`;
 };
-const member = (catalog: string, oid: string): string =>
+export const member = (catalog: string, oid: string): string =>
   `EXISTS (SELECT FROM pg_depend m WHERE m.classid = '${catalog}'::regclass AND m.objid = ${oid} AND m.deptype = 'e')`;
 
-const shared = `WITH spaces AS (
+/** To begin with: `spaces`, `relations`, `types`, `functions`, and `changed`, the rights of members of extensions. */
+export const shared = `WITH spaces AS (
   SELECT oid, nspname, nspowner, nspacl, quote_ident(nspname) AS name FROM pg_namespace
   WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'pglogical')),
 relations AS (
@@ -21,7 +22,22 @@ types AS (
   WHERE t.typtype IN ('e', 'd') AND NOT ${member('pg_type', 't.oid')}),
 functions AS (
   SELECT p.*, n.name || '.' || quote_ident(p.proname) || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name
-  FROM pg_proc p JOIN spaces n ON n.oid = p.pronamespace WHERE NOT ${member('pg_proc', 'p.oid')})`;
+  FROM pg_proc p JOIN spaces n ON n.oid = p.pronamespace WHERE NOT ${member('pg_proc', 'p.oid')}),
+lists AS (
+  SELECT 'pg_proc'::regclass AS classid, oid, proowner AS owner, proacl AS acl, 'f'::"char" AS kind FROM pg_proc
+  UNION ALL SELECT 'pg_type'::regclass, oid, typowner, typacl, 'T' FROM pg_type
+  UNION ALL SELECT 'pg_class'::regclass, oid, relowner, relacl, (CASE relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char" FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+  UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner, nspacl, 'n' FROM pg_namespace
+  UNION ALL SELECT 'pg_language'::regclass, oid, lanowner, lanacl, 'l' FROM pg_language
+  UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, oid, fdwowner, fdwacl, 'F' FROM pg_foreign_data_wrapper
+  UNION ALL SELECT 'pg_foreign_server'::regclass, oid, srvowner, srvacl, 'S' FROM pg_foreign_server),
+changed AS (
+  SELECT i.type, i.identity, l.owner, l.acl FROM lists l
+  JOIN pg_depend m ON m.classid = l.classid AND m.objid = l.oid AND m.deptype = 'e'
+  JOIN pg_extension e ON m.refclassid = 'pg_extension'::regclass AND e.oid = m.refobjid AND e.extname NOT IN ('plpgsql', 'pglogical')
+  LEFT JOIN pg_init_privs p ON p.classoid = l.classid AND p.objoid = l.oid AND p.objsubid = 0
+  CROSS JOIN LATERAL pg_identify_object(l.classid, l.oid, 0) i
+  WHERE l.acl IS NOT NULL AND ${rights('l.acl', '', 'c')} <> ${rights('coalesce(p.initprivs, acldefault(l.kind, l.owner))', '', 'c')})`;
 
 const parts = [
   `SELECT 'schema' AS kind, name AS identity, concat_ws(' | ', pg_get_userbyid(nspowner), ${rights('nspacl', 'nspowner', 'n')}) AS definition
@@ -65,10 +81,12 @@ const parts = [
    FROM pg_statistic_ext s JOIN spaces n ON n.oid = s.stxnamespace`,
   `SELECT 'extension', quote_ident(extname), extnamespace::regnamespace::text FROM pg_extension WHERE extname <> 'pglogical'`,
   `SELECT 'default rights', concat_ws(' ', pg_get_userbyid(defaclrole), (SELECT n.name FROM spaces n WHERE n.oid = defaclnamespace), defaclobjtype),
-     ${rights('defaclacl', '', 'c')} FROM pg_default_acl WHERE defaclrole = (SELECT datdba FROM pg_database WHERE datname = current_database())`,
+     ${rights('defaclacl', '', 'c')} FROM pg_default_acl`,
+  `SELECT 'rights in an extension', type || ' ' || identity,
+     ${rights("(SELECT coalesce(array_agg(i), '{}') FROM unnest(acl) i, aclexplode(ARRAY[i]) x WHERE x.grantee <> owner)", '', 'c')} FROM changed`,
   `SELECT 'comment', i.type || ' ' || i.identity, d.description
    FROM pg_description d CROSS JOIN LATERAL pg_identify_object(d.classoid, d.objoid, d.objsubid) i
-   WHERE (i.schema IN (SELECT nspname FROM spaces) OR i.type = 'schema' AND i.identity IN (SELECT name FROM spaces)
+   WHERE (i.schema IN (SELECT name FROM spaces) OR i.type = 'schema' AND i.identity IN (SELECT name FROM spaces)
      OR i.schema IS NULL AND i.type IN ('table constraint', 'trigger', 'rule', 'policy'))
    AND NOT EXISTS (SELECT FROM pg_depend m WHERE m.classid = d.classoid AND m.objid = d.objoid AND m.deptype = 'e')`,
 ];
@@ -92,6 +110,9 @@ export const rolesQuery = `SELECT DISTINCT r.rolname AS name FROM pg_shdepend d 
   WHERE d.refclassid = 'pg_authid'::regclass AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
   UNION SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database() ORDER BY 1`;
 
-/** Without plpgsql, which every database has, and pglogical, which is not ours to copy: name, schema. */
-export const extensionsQuery = `SELECT extname AS name, extnamespace::regnamespace::text AS schema FROM pg_extension
-  WHERE extname NOT IN ('plpgsql', 'pglogical') ORDER BY 1`;
+/**
+ * Without plpgsql, which every database has, and pglogical, which is not ours to copy: name, schema. In an order in which they can
+ * be made: one stands on others.
+ */
+export const extensionsQuery = `SELECT extname AS name, n.nspname AS schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+  WHERE extname NOT IN ('plpgsql', 'pglogical') ORDER BY e.oid`;

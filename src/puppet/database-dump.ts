@@ -1,13 +1,14 @@
 import { chmod, chown, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ManifestFile } from '../rules/manifest.ts';
 import { parseArchiveList, sequenceList } from '../rules/archive-list.ts';
+import type { ManifestFile } from '../rules/manifest.ts';
+import type { Ownership } from '../rules/ownership.ts';
 import { sequencesOfScript } from '../rules/table-digest.ts';
 import { parseVolatile } from '../rules/volatile.ts';
 import { sha256File } from '../system/files.ts';
 import { toolFailure, type Postgres, type Session } from '../system/postgres.ts';
 import { archive, runOnArchive } from './database-archive.ts';
-import { extensionsQuery, rolesQuery } from './database-catalog.ts';
+import { extensionsQuery } from './database-catalog.ts';
 import {
   digestsOf,
   pinSettings,
@@ -16,6 +17,7 @@ import {
   type Content,
   type DatabaseDigests,
 } from './database-digest.ts';
+import { readOwnership, readRoles } from './database-ownership.ts';
 
 /** What the spare must know of a dump before it loads it; stands in the manifest's detail. */
 export interface DumpDetail extends DatabaseDigests {
@@ -24,6 +26,8 @@ export interface DumpDetail extends DatabaseDigests {
   /** Of PostgreSQL. */
   readonly major: number;
   readonly roles: readonly string[];
+  /** Missing in what an older version of the program sent. */
+  readonly ownership?: Ownership;
   readonly extensions: readonly { readonly name: string; readonly schema: string }[];
   /** Rows by table, for people. */
   readonly tables: Readonly<Record<string, number>>;
@@ -101,12 +105,13 @@ async function describe(session: Session, work: DumpWork): Promise<Omit<DumpDeta
   const [server] = await session.query<{ bytes: string; major: number }>(
     `SELECT pg_database_size(current_database())::text AS bytes, current_setting('server_version_num')::int / 10000 AS major`,
   );
-  const roles = await session.query<{ name: string }>(rolesQuery);
+  const ownership = await readOwnership(session);
   return {
     volatile: work.volatile,
     bytes: Number(server?.bytes),
     major: Number(server?.major),
-    roles: roles.map(({ name }) => name),
+    roles: await readRoles(session, ownership),
+    ownership,
     extensions: await session.query(extensionsQuery),
     tables: Object.fromEntries(work.content.whole.tables.map(({ name, rows }) => [name, rows])),
   };

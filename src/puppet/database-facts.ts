@@ -1,9 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { Failure } from '../errors.ts';
 import { isLeftoverName } from '../rules/database-names.ts';
-import type { RestoreFacts } from '../rules/restore-refusals.ts';
+import { ownersOf, type RestoreFacts } from '../rules/restore-refusals.ts';
 import type { Postgres, Session } from '../system/postgres.ts';
 import type { DumpDetail } from './database-dump.ts';
+import { rolesHere } from './database-roles.ts';
 
 /** Where statements about databases are sent: no database can be renamed or dropped from within. */
 export const maintenanceDatabase = 'postgres';
@@ -53,23 +54,31 @@ export interface Host {
   readonly allowedExtensions: readonly string[];
 }
 
+/** What is asked of a drop before its database is loaded or switched. */
+export interface AskedDrop {
+  readonly database: string;
+  readonly build: string;
+  readonly detail: DumpDetail;
+  readonly superseded?: string | undefined;
+  /** Role that loads it. */
+  readonly restorer: string;
+}
+
 /** Everything that `restoreRefusals` wants to know. */
 export async function gatherRestoreFacts(
   session: Session,
   postgres: Postgres,
-  drop: {
-    readonly database: string;
-    readonly build: string;
-    readonly detail: DumpDetail;
-    readonly superseded?: string | undefined;
-  },
+  drop: AskedDrop,
   host: Host,
 ): Promise<RestoreFacts> {
-  const { database, detail } = drop;
-  const [row] = await session.query<Gathered>(gatherQuery, [database, detail.roles, drop.superseded ?? '']);
+  const { database, detail, restorer } = drop;
+  const extensions = detail.extensions.map(({ name }) => name);
+  const about = [database, detail.roles, drop.superseded ?? '', extensions];
+  const [row] = await session.query<Gathered>(gatherQuery, about);
   if (row === undefined) throw new Failure('bug', 'PostgreSQL gave no facts', { where: database });
   const allowed = new Set(host.allowedExtensions);
-  const foreign = detail.extensions.filter(({ name, schema }) => !allowed.has(name) || schema !== 'public');
+  const ownership = detail.ownership ?? { owners: [], extensionRows: [], givenOn: [] };
+  const owners = ownersOf({ ownership, owner: row.owner, database }).map(({ role }) => role);
   const free = postgres.socketIsLocal ? await freeBytes(row.directory) : undefined;
   return {
     database,
@@ -81,7 +90,12 @@ export async function gatherRestoreFacts(
     major: detail.major,
     majorHere: row.major,
     missingRoles: row.missing,
-    foreignExtensions: foreign.map(({ name, schema }) => (schema === 'public' ? name : `${name} in schema ${schema}`)),
+    foreignExtensions: extensions.filter((name) => !allowed.has(name)),
+    absentExtensions: row.absent,
+    restorer,
+    owner: row.owner,
+    ownership,
+    rolesHere: await rolesHere(session, [restorer, ...owners], restorer),
     free,
     supersededBytes: Number(row.superseded),
     stagingBytes: detail.bytes,
@@ -95,6 +109,8 @@ interface Gathered {
   readonly slots: readonly string[];
   readonly subscriptions: readonly string[];
   readonly missing: readonly string[];
+  readonly absent: readonly string[];
+  readonly owner: string;
   readonly major: number;
   readonly directory: string;
   readonly wal: string;
@@ -106,6 +122,8 @@ const gatherQuery = `SELECT
   ARRAY(SELECT slot_name::text FROM pg_replication_slots WHERE database = $1) AS slots,
   ARRAY(SELECT s.subname::text FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = $1) AS subscriptions,
   ARRAY(SELECT r::text FROM unnest($2::text[]) r WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r)) AS missing,
+  ARRAY(SELECT e::text FROM unnest($4::text[]) e WHERE NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = e)) AS absent,
+  (SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = $1) AS owner,
   current_setting('server_version_num')::int / 10000 AS major,
   current_setting('data_directory') AS directory,
   pg_size_bytes(current_setting('max_wal_size'))::text AS wal,

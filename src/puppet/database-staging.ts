@@ -1,8 +1,9 @@
 import { Failure } from '../errors.ts';
 import { filterArchiveList, parseArchiveList } from '../rules/archive-list.ts';
-import { restoreRefusals, supersededIsInTheWay } from '../rules/restore-refusals.ts';
+import { ownersOf, refusalOf, supersededIsInTheWay } from '../rules/restore-refusals.ts';
 import { parseVolatile } from '../rules/volatile.ts';
 import { CommandError } from '../system/exec.ts';
+import type { Ownership } from '../rules/ownership.ts';
 import { loginHint, quoteName, quoteText, type Postgres, type Session } from '../system/postgres.ts';
 import { archive, lendArchive, runOnArchive } from './database-archive.ts';
 import { readDigests } from './database-digest.ts';
@@ -16,6 +17,8 @@ import {
   type DatabaseFacts,
   type Host,
 } from './database-facts.ts';
+import { furnish, settleRights } from './database-rights.ts';
+import { becomeOwners } from './database-roles.ts';
 
 /** Extensions that a dump may ask for. They are made by the superuser beforehand, from this host's own files. */
 export const defaultExtensions = [
@@ -59,15 +62,18 @@ export interface StagingTools {
 export async function stageDatabase(tools: StagingTools, staging: Staging): Promise<number> {
   const { admin, signal, timeoutMs } = tools;
   await using session = await admin.connect(maintenanceDatabase, { signal, statementTimeoutMs: timeoutMs });
+  const ownership = ownershipOf(staging);
   const live = await requireDatabase(session, staging.database);
   await refuse(session, tools, staging);
-  await prepareRestorer(session, tools.restorer.role, live.owner);
+  const owners = ownersOf({ database: staging.database, owner: live.owner, ownership }).map(({ role }) => role);
+  await becomeOwners(session, tools.restorer.role, owners);
   await dropDatabase(session, staging.name);
   try {
     await createLike(session, staging.name, live);
-    const publicIsOwners = await prepareInside(tools, staging, live);
-    const filter = { owner: live.owner, publicIsOwners };
-    await lendArchive(tools.restorer, staging.directory, () => load(tools, staging, filter));
+    const detail = { ...staging.detail, ownership };
+    await inside(tools, staging, (own) => furnish(own, detail, [tools.restorer.role, ...owners]));
+    await lendArchive(tools.restorer, staging.directory, () => load(tools, staging, owners));
+    await inside(tools, staging, (own) => settleRights(own, detail));
     await verify(tools, staging);
     await session.query(`ALTER DATABASE ${quoteName(staging.name)} ALLOW_CONNECTIONS false`);
   } catch (error) {
@@ -100,36 +106,12 @@ export async function endSessions(session: Session, databases: readonly string[]
     EXIT WHEN NOT FOUND; PERFORM pg_sleep(0.002); END LOOP; END $$`);
 }
 
-async function refuse(session: Session, { admin, host }: StagingTools, staging: Staging): Promise<void> {
-  const facts = await gatherRestoreFacts(session, admin, staging, host);
-  const [first, ...others] = restoreRefusals(facts);
-  if (first === undefined) {
-    if (staging.superseded !== undefined && supersededIsInTheWay(facts))
-      await dropDatabase(session, staging.superseded);
-    return;
-  }
-  const why = [first, ...others].map((refusal) => refusal.why).join('; ');
-  throw new Failure('config', 'cannot restore database', { where: staging.database, why, hint: first.hint });
-}
-
-async function prepareRestorer(session: Session, role: string, owner: string): Promise<void> {
-  const [found] = await session.query<{ super: boolean; login: boolean }>(
-    'SELECT rolsuper AS super, rolcanlogin AS login FROM pg_roles WHERE rolname = $1',
-    [role],
-  );
-  if (found === undefined)
-    await session.query(`CREATE ROLE ${quoteName(role)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE`);
-  const [rights] = await session.query<{ owner: boolean; member: boolean }>(
-    `SELECT o.rolsuper AS owner, pg_has_role(r.oid, o.oid, 'USAGE') AS member FROM pg_roles o, pg_roles r WHERE o.rolname = $1 AND r.rolname = $2`,
-    [owner, role],
-  );
-  const where = found?.super === true ? role : owner;
-  if (found?.super === true || rights?.owner === true) {
-    const why = 'a dump may carry code, and a superuser would run it';
-    const hint = `Type in psql: ALTER ROLE ${quoteName(where)} NOSUPERUSER`;
-    throw new Failure('config', 'will not restore as a superuser', { where, why, hint });
-  }
-  if (rights?.member !== true) await session.query(`GRANT ${quoteName(owner)} TO ${quoteName(role)}`);
+async function refuse(session: Session, { admin, restorer, host }: StagingTools, staging: Staging): Promise<void> {
+  const facts = await gatherRestoreFacts(session, admin, { ...staging, restorer: restorer.role }, host);
+  const refusal = refusalOf(facts);
+  if (refusal !== undefined)
+    throw new Failure('config', 'cannot restore database', { where: staging.database, ...refusal });
+  if (staging.superseded !== undefined && supersededIsInTheWay(facts)) await dropDatabase(session, staging.superseded);
 }
 
 async function createLike(session: Session, name: string, live: DatabaseFacts): Promise<void> {
@@ -141,48 +123,32 @@ async function createLike(session: Session, name: string, live: DatabaseFacts): 
   await session.query(`REVOKE ALL ON DATABASE ${quoteName(name)} FROM PUBLIC`);
 }
 
-/** Extensions and the schema public, which only a superuser may make. Returns whether the owner may grant on public. */
-async function prepareInside({ admin, signal }: StagingTools, staging: Staging, live: DatabaseFacts): Promise<boolean> {
-  const owner = await publicOwner(admin, staging.database, signal);
-  await using inside = await admin.connect(staging.name, { signal });
-  for (const { name } of staging.detail.extensions) {
-    await inside.query(`CREATE EXTENSION ${quoteName(name)} WITH SCHEMA public`);
-  }
-  if (owner === undefined) return true;
-  await inside.query(`ALTER SCHEMA public OWNER TO ${quoteName(owner.name)}`);
-  if (owner.name === live.owner || owner.name === 'pg_database_owner') return true;
-  await inside.query('REVOKE ALL ON SCHEMA public FROM PUBLIC');
-  for (const { grantee, privilege } of owner.grants) {
-    const whom = grantee === null ? 'PUBLIC' : quoteName(grantee);
-    await inside.query(`GRANT ${privilege} ON SCHEMA public TO ${whom}`);
-  }
-  return false;
+async function inside(
+  { admin, signal, timeoutMs }: StagingTools,
+  { name }: Staging,
+  work: (session: Session) => Promise<void>,
+): Promise<void> {
+  await using session = await admin.connect(name, { signal, statementTimeoutMs: timeoutMs });
+  await work(session);
 }
 
-interface PublicOwner {
-  readonly name: string;
-  readonly grants: readonly { readonly grantee: string | null; readonly privilege: 'USAGE' | 'CREATE' }[];
-}
-
-async function publicOwner(admin: Postgres, database: string, signal: AbortSignal): Promise<PublicOwner | undefined> {
-  await using session = await admin.connect(database, { signal });
-  const [owner] = await session.query<PublicOwner>(
-    `SELECT pg_get_userbyid(nspowner) AS name, (SELECT coalesce(json_agg(json_build_object('grantee', r.rolname, 'privilege', a.privilege_type)), '[]')
-     FROM aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a LEFT JOIN pg_roles r ON r.oid = a.grantee) AS grants
-     FROM pg_namespace WHERE nspname = 'public'`,
-  );
-  return owner;
+// Not the dump's fault: the same content comes again from the newer program, and must not be refused then.
+function ownershipOf({ database, detail }: Staging): Ownership {
+  if (detail.ownership !== undefined) return detail.ownership;
+  const why = 'the dump does not say to whom its things belong';
+  const hint = 'Bring pe-failover on the other master to the version of this one';
+  throw new Failure('config', 'cannot restore database', { where: database, why, hint });
 }
 
 async function load(
   { restorer, parallel, timeoutMs, signal }: StagingTools,
   { name, directory, database }: Staging,
-  filter: Parameters<typeof filterArchiveList>[1],
+  owners: readonly string[],
 ): Promise<void> {
   const run = { directory, timeoutMs, signal };
   try {
     const { stdout } = await runOnArchive(restorer, 'pg_restore', { ...run, args: ['-l', archive] });
-    const list = filterArchiveList(parseArchiveList(stdout), filter);
+    const list = filterArchiveList(parseArchiveList(stdout), owners);
     const args = [
       '-j',
       String(parallel),

@@ -98,7 +98,8 @@ function disableAgentRuns({ agentRuns, limits, leaving }: SwitchTools, args: Swi
       await agentRuns.disable(message(args));
       if (await agentRuns.untilIdle(limits.agentRunMs, leaving)) return;
       const why = `a Puppet agent run did not end within ${limits.agentRunMs / 1000} s`;
-      throw new Failure('refused', 'switch put off', { where: args.database, why });
+      const hint = "Look whether it hangs: ps -ef | grep 'puppet agent'";
+      throw new Failure('refused', 'switch put off', { where: args.database, why, hint });
     },
     undo: () => agentRuns.enable(message(args)),
     isDone: never,

@@ -33,6 +33,11 @@ export async function status(paths: ReceiverPaths): Promise<Answer> {
   return { status: JSON.parse(text) as unknown };
 }
 
+/** What this master made itself of a stream, as root signed it; nothing where it made nothing. */
+export async function madeHere(paths: ReceiverPaths, stream: string): Promise<Answer> {
+  return stream === 'sync-certs' ? { export: (await readIfThere(paths.madeHere))?.trim() } : {};
+}
+
 /**
  * Receipts of a stream that are newer than number `since`; waits for the first one at most `waitSeconds`. A number that
  * was never given out here is of a spare that this one replaced: then all are newer.

@@ -16,6 +16,7 @@ export interface ReceiverPaths {
   readonly status: string;
   /** One file of signed lines a stream. */
   readonly receipts: string;
+  readonly madeHere: string;
   readonly fact: string;
 }
 

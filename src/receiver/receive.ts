@@ -1,7 +1,7 @@
 import { Failure, toFailure } from '../errors.ts';
 import { formatEpoch } from '../rules/epoch.ts';
 import { StaleLogin } from '../rules/gate.ts';
-import { hello, keepConfirm, keepMessage, receiptsSince, status, type Answer } from './answers.ts';
+import { hello, keepConfirm, keepMessage, madeHere, receiptsSince, status, type Answer } from './answers.ts';
 import { enter, readGate, type Receiver } from './gate.ts';
 import { takePush } from './push.ts';
 import { parseRequest, type Request } from './request.ts';
@@ -44,6 +44,8 @@ function answer(receiver: Receiver, request: Request): Promise<Answer> {
       return status(receiver.paths);
     case 'receipts':
       return receiptsSince(receiver.paths, request);
+    case 'export':
+      return madeHere(receiver.paths, request.stream);
     case 'confirm':
       return keepConfirm(receiver);
     case 'message':

@@ -6,6 +6,7 @@ import { parseServerWords, type ServerOptions } from '../rules/push-options.ts';
 /** What a peer may ask for: SSH_ORIGINAL_COMMAND, read by a grammar that has no quoting and no second reading. */
 export type Request =
   | { readonly verb: 'hello' | 'status' | 'message' | 'confirm'; readonly nonce: string }
+  | { readonly verb: 'export'; readonly stream: string; readonly nonce: string }
   | {
       readonly verb: 'receipts';
       readonly stream: string;
@@ -41,10 +42,15 @@ export function parseRequest(text: string | undefined): Request {
     case 'push':
       return parsePush(words);
     case 'export':
-      throw refuse('the verb export is reserved');
+      return parseExport(words);
     default:
       throw refuse('unknown verb');
   }
+}
+
+function parseExport([stream, ...words]: readonly string[]): Request {
+  if (stream === undefined || !isStream(stream)) throw refuse('export STREAM NONCE');
+  return { verb: 'export', stream, nonce: parseNonce(words, 1) };
 }
 
 function parseReceipts(words: readonly string[]): Request {

@@ -17,7 +17,7 @@ const kinds = [
 ]; // prettier-ignore
 
 const leftOut = new Set(['SUBSCRIPTION TABLE', 'SUBSCRIPTION', 'PUBLICATION TABLES IN SCHEMA', 'PUBLICATION TABLE',
-  'PUBLICATION', 'EVENT TRIGGER', 'EXTENSION', 'SECURITY LABEL', 'DATABASE PROPERTIES', 'DATABASE']); // prettier-ignore
+  'PUBLICATION', 'EVENT TRIGGER', 'EXTENSION', 'SCHEMA', 'DEFAULT ACL', 'SECURITY LABEL', 'DATABASE PROPERTIES', 'DATABASE']); // prettier-ignore
 
 export function parseArchiveList(text: string): ArchiveEntry[] {
   const entries: ArchiveEntry[] = [];
@@ -32,28 +32,24 @@ export function parseArchiveList(text: string): ArchiveEntry[] {
   return entries;
 }
 
-export interface ListFilter {
-  /** Role whose default privileges count: the owner of the database. */
-  readonly owner: string;
-  /** False where schema public belongs to a superuser: then its grants are ours to copy from live. */
-  readonly publicIsOwners: boolean;
-}
-
-/** The list without what a spare must not or cannot restore as an unprivileged role. */
-export function filterArchiveList(entries: readonly ArchiveEntry[], filter: ListFilter): string {
-  const kept = entries.filter((entry) => isRestored(entry, filter));
+/**
+ * The list without what a superuser makes beforehand or sets afterwards (extensions and their rights, schemas, default rights), and
+ * without what a spare must not have. `owners`: all roles that own something of the dump's own.
+ */
+export function filterArchiveList(entries: readonly ArchiveEntry[], owners: readonly string[]): string {
+  const kept = entries.filter((entry) => isRestored(entry, owners));
   return kept.map((entry) => `${entry.line}\n`).join('');
 }
 
-function isRestored({ kind, schema, name, owner }: ArchiveEntry, filter: ListFilter): boolean {
+// Of members of extensions a dump has these, and others own those.
+const ofMembersToo = new Set(['ACL', 'TABLE DATA', 'SEQUENCE SET']);
+const about = /^(EXTENSION|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|SCHEMA) /;
+
+function isRestored({ line, kind, schema, name }: ArchiveEntry, owners: readonly string[]): boolean {
   if (leftOut.has(kind) || schema === 'pglogical') return false;
-  const about = /^(EXTENSION|EVENT TRIGGER|PUBLICATION|SUBSCRIPTION|SCHEMA) (.*)$/.exec(name);
-  if (kind === 'SCHEMA' && (name === 'pglogical' || name === 'public')) return false;
-  if (kind === 'DEFAULT ACL') return owner === filter.owner;
-  if (about === null || (kind !== 'COMMENT' && kind !== 'ACL')) return true;
-  if (about[1] !== 'SCHEMA') return false;
-  if (about[2] === 'pglogical') return false;
-  return about[2] !== 'public' || filter.publicIsOwners;
+  if ((kind === 'COMMENT' || kind === 'ACL') && about.test(name)) return false;
+  // Not the last word: a name may have blanks.
+  return !ofMembersToo.has(kind) || owners.some((owner) => line.endsWith(` ${owner}`));
 }
 
 /** The list of the entries that set sequences: what a dump really holds, whatever moved on since. */

@@ -16,6 +16,8 @@ export interface Confirmation {
   readonly at: string;
   /** `at` of the newest greeting that was heard, by the spare's clock: this confirmation is not older than that. */
   readonly greeting: string;
+  /** Version of the program that wrote it; an older one does not say. */
+  readonly program?: string;
 }
 
 /** The last confirmation of a stream that was taken: `state/streams/STREAM.confirmed.json`. */
@@ -54,5 +56,6 @@ export function parseConfirmation(value: unknown): Confirmation {
     target: field.text('target', 255),
     at: field.text('at', 40),
     greeting: field.text('greeting', 40),
+    ...field.optionalText('program', 40),
   };
 }

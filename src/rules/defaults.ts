@@ -35,10 +35,19 @@ const jobs = (enterprise: boolean): Readonly<Record<string, unknown>> => ({
   sync_files: { enabled: true, every: '5m', timeout: '10m' },
   nc_dump: { enabled: enterprise, cron: hour, poll: '60s', min_interval: '0s', timeout: '10m' },
   db_dump: { enabled: true, cron: hour, poll: '15s', min_interval: '0s', timeout: '2h' },
+  fetch_made_here: { enabled: true, every: '30m', timeout: '10m' },
   update_passive_ca: { enabled: true, every: '5m', timeout: '10m' },
   update_passive_files: { enabled: true, every: '5m', timeout: '10m' },
   restore_nc: { enabled: enterprise, cron: '0 * * * *', timeout: '30m' },
-  restore_dbs: { enabled: true, cron: '3 * * * *', timeout: '4h', agent_run_wait: '10m', health_wait: '10m', jobs: 2 },
+  restore_dbs: {
+    enabled: true,
+    cron: '3 * * * *',
+    timeout: '4h',
+    agent_run_wait: '10m',
+    health_wait: '10m',
+    staged_limit: '6h',
+    jobs: 2,
+  },
   sync_puppetdb: { enabled: true, every: '2m', timeout: '1h' },
 });
 

@@ -31,6 +31,9 @@ export function fieldsOf(value: unknown, where: string, refuse: Refuse) {
   return {
     raw: (key: string): unknown => record[key],
     text,
+    /** For a spread: nothing where the field is absent. */
+    optionalText: <Key extends string>(key: Key, limit: number): { readonly [K in Key]?: string } =>
+      record[key] === undefined ? {} : ({ [key]: text(key, limit) } as { [K in Key]?: string }),
     number,
     count: (key: string, least: number): number => {
       const found = number(key);

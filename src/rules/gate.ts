@@ -72,6 +72,12 @@ export function wayOut(order: 'lower' | 'conflict', role: Gate['role']): string 
 export const isRival = (gate: Gate | undefined, caller: Epoch): boolean =>
   gate?.role === 'active' && compareEpochs(caller, gate.epoch) !== 'lower';
 
+/** Throws `bad-data`. */
+export function parseGate(value: unknown): Gate {
+  if (isGate(value)) return value;
+  throw new Failure('bad-data', 'gate refused', { why: 'it is malformed' });
+}
+
 export function isGate(value: unknown): value is Gate {
   if (typeof value !== 'object' || value === null) return false;
   const gate = value as Partial<Record<keyof Gate, unknown>>;

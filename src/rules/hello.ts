@@ -22,8 +22,12 @@ export interface Hello {
   readonly accepted: Readonly<Record<string, AcceptedDrop>>;
   /** By stream: `n` of root's last word, whatever drop that is about. An older version does not say. */
   readonly receipts?: Readonly<Record<string, number>>;
+  /** Digest of what this master made itself of the CA, for the other one to ask for; nothing where it made nothing. */
+  readonly madeHere?: string;
   /** Asks for the CA with its keys: sha256 of the CA certificate, hexadecimal, as an admin typed it on the spare. */
   readonly adopt?: string;
+  /** Version of the program that wrote it; an older one does not say. */
+  readonly program?: string;
 }
 
 /** Of a CA certificate: its sha256, lower-case hexadecimal. */
@@ -51,11 +55,16 @@ export function parseHello(value: unknown): Hello {
   if (field.number('format') !== 1) throw refuse('hello.format', 'is not 1');
   const accepted: Record<string, AcceptedDrop> = {};
   for (const [stream, drop] of Object.entries(field.object('accepted'))) {
+    if (!isStream(stream)) continue; // of a newer version
     const inner = fieldsOf(drop, `accepted.${stream}`, refuse);
     const epoch = inner.raw('epoch');
-    if (!isStream(stream) || !isEpoch(epoch)) throw refuse(`accepted.${stream}`, 'is malformed');
-    const confirmed = inner.raw('confirmed') === undefined ? {} : { confirmed: inner.text('confirmed', 40) };
-    accepted[stream] = { epoch, sequence: inner.count('sequence', 0), digest: inner.text('digest', 100), ...confirmed };
+    if (!isEpoch(epoch)) throw refuse(`accepted.${stream}`, 'is malformed');
+    accepted[stream] = {
+      epoch,
+      sequence: inner.count('sequence', 0),
+      digest: inner.text('digest', 100),
+      ...inner.optionalText('confirmed', 40),
+    };
   }
   const adopt = field.raw('adopt') === undefined ? {} : { adopt: field.matching('adopt', isFingerprint) };
   const receipts =
@@ -67,6 +76,8 @@ export function parseHello(value: unknown): Hello {
     accepted,
     ...receipts,
     ...adopt,
+    ...field.optionalText('madeHere', 100),
+    ...field.optionalText('program', 40),
   };
 }
 

@@ -48,6 +48,8 @@ export interface Manifest {
   readonly capturedAt: string;
   readonly platform: string;
   readonly build: string;
+  /** Version of the program that made it; an older one does not say. */
+  readonly program?: string;
   readonly kind: DropKind;
   /** `EPOCH-SEQUENCE` that a delta was made against; a hint. */
   readonly base?: string;
@@ -62,7 +64,7 @@ export interface Manifest {
 
 export const manifestName = 'manifest.json';
 export const signatureName = 'manifest.sig';
-export const maxManifestBytes = 100 * 1024 * 1024;
+export const maxManifestBytes = 64 * 1024 * 1024;
 export const maxFiles = 200_000;
 
 const streamPattern = /^(sync-certs|sync-files|nc-dump|db-dump\.[a-z0-9_-]{1,40})$/;
@@ -95,23 +97,32 @@ export function directoriesAbove(path: string): string[] {
 }
 
 /** Reads a manifest that an enemy may have written. Throws a Failure of class bad-data that names the first wrong field. */
-export function parseManifest(text: string): Manifest {
-  const value = parseObject(text, refuse);
+export const parseManifest = (text: string): Manifest => readManifest(parseManifestText(text));
+
+/** Signed text as a value of which no field was looked at yet. Throws `bad-data`. */
+export function parseManifestText(text: string): Readonly<Record<string, unknown>> {
+  if (Buffer.byteLength(text) > maxManifestBytes) throw refuse('text', `has over ${maxManifestBytes} bytes`);
+  return parseObject(text, refuse);
+}
+
+/** Throws `bad-data`. */
+export function readManifest(value: unknown): Manifest {
   const field = fieldsOf(value, 'manifest', refuse);
   if (field.number('format') !== 1) throw refuse('format', 'is not 1');
   const files = field.list('files', maxFiles).map((entry, n) => parseFile(entry, `files[${n}]`));
   const manifest: Manifest = {
     format: 1,
     stream: field.matching('stream', isStream),
-    epoch: parseEpochField(value['epoch']),
+    epoch: parseEpochField(field.raw('epoch')),
     sequence: field.count('sequence', 1),
     source: field.text('source', 255),
     target: field.text('target', 255),
     capturedAt: field.text('capturedAt', 40),
     platform: field.text('platform', 40),
     build: field.text('build', 200),
+    ...field.optionalText('program', 40),
     kind: field.oneOf('kind', ['whole', 'delta', 'made-here'] as const),
-    ...(value['base'] === undefined ? {} : { base: field.text('base', 64) }),
+    ...field.optionalText('base', 64),
     digest: field.matching('digest', isDigest),
     files,
     deleted: field.list('deleted', maxFiles).map((path, n) => parsePath(path, `deleted[${n}]`)),

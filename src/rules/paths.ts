@@ -21,6 +21,7 @@ export interface Paths {
   readonly hello: string;
   readonly receipts: string;
   readonly status: string;
+  readonly madeHere: string;
   readonly journal: string;
   readonly outbox: string;
   readonly inbox: string;
@@ -65,6 +66,7 @@ export function pathsFor(root: string, run: string): Paths {
     hello: `${state}/hello.json`,
     receipts: `${state}/receipts`,
     status: `${state}/status.json`,
+    madeHere: `${state}/made-here.json`,
     journal: `${data}/journal`,
     outbox: `${data}/outbox`,
     inbox: `${data}/inbox`,

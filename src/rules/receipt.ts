@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts';
 import { compareEpochs, isEpoch, sameEpoch, type Epoch } from './epoch.ts';
-import { fieldsOf } from './fields.ts';
+import { fieldsOf, type Refuse } from './fields.ts';
 import { isDigest, isStream } from './manifest.ts';
 
 /** What became of a drop on the spare. */
@@ -30,6 +30,8 @@ export interface Receipt extends DropReference {
   readonly live?: LiveComparison;
   /** What the spare made itself, counted by the job. */
   readonly madeHere?: Readonly<Record<string, number>>;
+  /** Version of the program that wrote it; an older one does not say. */
+  readonly program?: string;
 }
 
 export interface LiveComparison {
@@ -123,6 +125,25 @@ export function judgeSequence(drop: DropReference, last: DropReference | undefin
   return drop.digest === last.digest ? 'repeated' : 'forked or rolled back';
 }
 
+const longestWhy = 4000;
+const mostNames = 100;
+
+/** As it is written down: it travels with every answer, so a long reason or list is cut, and says so. */
+export const shortened = (receipt: Receipt): Receipt => ({
+  ...receipt,
+  why: receipt.why.length > longestWhy ? `${receipt.why.slice(0, longestWhy)} ...` : receipt.why,
+  ...(receipt.live === undefined ? {} : { live: shortComparison(receipt.live) }),
+});
+
+const shortComparison = ({ ok, missing, differing }: LiveComparison): LiveComparison => ({
+  ok,
+  missing: firstOf(missing),
+  differing: firstOf(differing),
+});
+
+const firstOf = (names: readonly string[]): readonly string[] =>
+  names.length > mostNames ? [...names.slice(0, mostNames), `and ${names.length - mostNames} more`] : names;
+
 /** Reads a receipt whose signature was verified: the peer may still be of another version. Throws `bad-data`. */
 export function parseReceipt(value: unknown): Receipt {
   const refuse = (where: string, why: string): Failure => new Failure('bad-data', 'receipt refused', { where, why });
@@ -135,6 +156,15 @@ export function parseReceipt(value: unknown): Receipt {
   field.oneOf('state', receiptStates);
   field.count('sequence', 0);
   field.count('n', 1);
-  for (const name of ['why', 'at', 'spare']) field.text(name, 100_000);
+  field.text('why', 100_000);
+  for (const name of ['at', 'spare']) field.text(name, 255);
+  for (const name of ['holdId', 'program']) field.optionalText(name, 255);
+  if (field.raw('live') !== undefined) refuseOddComparison(field.object('live'), refuse);
   return value as Receipt;
+}
+
+function refuseOddComparison(value: Readonly<Record<string, unknown>>, refuse: Refuse): void {
+  const field = fieldsOf(value, 'receipt.live', refuse);
+  if (typeof field.raw('ok') !== 'boolean') throw refuse('receipt.live.ok', 'is neither true nor false');
+  for (const name of ['missing', 'differing']) field.list(name, 1_000_000);
 }

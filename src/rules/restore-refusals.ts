@@ -1,3 +1,16 @@
+import type { OwnerOfThings, Ownership } from './ownership.ts';
+
+/** A role of this host, by what code that runs as it could do. */
+export interface RoleHere {
+  readonly role: string;
+  /** A superuser that it is, or may become. */
+  readonly superuser: string | null;
+  /** More than a plain role has, such as `CREATEROLE` or `pg_read_server_files`. */
+  readonly powers: readonly string[];
+  /** The role that loads may act as it. */
+  readonly granted: boolean;
+}
+
 /** What must be known before a database is loaded or switched. Sizes in bytes. */
 export interface RestoreFacts {
   readonly database: string;
@@ -11,8 +24,16 @@ export interface RestoreFacts {
   readonly majorHere: number;
   /** Roles that own or may use something in the dump and do not exist here. */
   readonly missingRoles: readonly string[];
-  /** Extensions in the dump that the allowlist does not have. */
+  /** Extensions in the dump that the allowlist does not have, and those that are not installed here. */
   readonly foreignExtensions: readonly string[];
+  readonly absentExtensions: readonly string[];
+  /** Role that loads. */
+  readonly restorer: string;
+  /** Of the live database, who gets the loaded one. */
+  readonly owner: string;
+  readonly ownership: Pick<Ownership, 'owners' | 'extensionRows' | 'givenOn'>;
+  /** The role that loads, and the owners. */
+  readonly rolesHere: readonly RoleHere[];
   /** Free where PostgreSQL keeps its data; undefined where it is another host. */
   readonly free: number | undefined;
   /** What would be free if the database of an older drop were dropped. */
@@ -35,9 +56,22 @@ export function restoreRefusals(facts: RestoreFacts): Refusal[] {
     majorRefusal(facts),
     ...heldByOthers(facts),
     rolesRefusal(facts),
-    extensionsRefusal(facts),
+    restorerRefusal(facts),
+    ...ownersOf(facts).map((owned) => ownerRefusal(facts, owned)),
+    givenOnRefusal(facts),
+    ...extensionRefusals(facts),
     spaceRefusal(facts),
   ].filter((refusal) => refusal !== undefined);
+}
+
+/** All reasons as one, with everything to type: an admin mends them in one go. */
+export function refusalOf(facts: RestoreFacts): Refusal | undefined {
+  const refusals = restoreRefusals(facts);
+  if (refusals.length === 0) return undefined;
+  return {
+    why: refusals.map(({ why }) => why).join('; '),
+    hint: [...new Set(refusals.map(({ hint }) => hint))].join('. '),
+  };
 }
 
 function buildRefusal({ build, buildHere }: RestoreFacts): Refusal | undefined {
@@ -73,19 +107,84 @@ function heldByOthers(facts: RestoreFacts): Refusal[] {
   return refusals;
 }
 
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
 function rolesRefusal({ missingRoles }: RestoreFacts): Refusal | undefined {
   if (missingRoles.length === 0) return undefined;
-  const make = missingRoles.map((role) => `CREATE ROLE "${role.replaceAll('"', '""')}"`).join('; ');
+  const make = missingRoles.map((role) => `CREATE ROLE ${quoted(role)}`).join('; ');
   return {
     why: `PostgreSQL here has no role ${missingRoles.join(', ')}`,
     hint: `Make what the other master has: ${make}`,
   };
 }
 
-function extensionsRefusal({ foreignExtensions }: RestoreFacts): Refusal | undefined {
-  if (foreignExtensions.length === 0) return undefined;
-  const why = `the dump needs extension(s) that are not allowed: ${foreignExtensions.join(', ')}`;
-  return { why, hint: 'An extension is code that a superuser installs: add it to the allowed ones if you trust it' };
+// A dump may carry code, and whoever loads it runs that.
+function restorerRefusal({ restorer, rolesHere }: RestoreFacts): Refusal | undefined {
+  const superuser = rolesHere.find(({ role }) => role === restorer)?.superuser ?? null;
+  if (superuser === null) return undefined;
+  const mend =
+    superuser === restorer
+      ? `ALTER ROLE ${quoted(restorer)} NOSUPERUSER`
+      : `REVOKE ${quoted(superuser)} FROM ${quoted(restorer)}, or from the role between them`;
+  const why = `it will not restore as a superuser, and ${restorer}, which loads, ${isOrBecomes(restorer, superuser)}`;
+  return { why, hint: `Type in psql: ${mend}` };
+}
+
+const isOrBecomes = (role: string, superuser: string): string =>
+  role === superuser ? 'is one here' : `may become ${superuser}, which is one here`;
+
+/** Whom the role that loads has to act as: the owner of the database, and of what is in the dump. */
+export function ownersOf({ ownership, owner, database }: Pick<RestoreFacts, 'ownership' | 'owner' | 'database'>) {
+  const own = { role: owner, things: 1, first: `database ${quoted(database)}` };
+  return [own, ...ownership.owners.filter(({ role }) => role !== owner)];
+}
+
+function ownerRefusal(
+  { database, rolesHere, restorer, owner }: RestoreFacts,
+  { role, things, first }: OwnerOfThings,
+): Refusal | undefined {
+  const here = rolesHere.find((one) => one.role === role);
+  if (here === undefined) return undefined; // said as missing
+  const { superuser, powers, granted } = here;
+  const what = things > 1 ? `${first} and ${things - 1} more` : first;
+  if (superuser !== null) {
+    const why = `it will not restore as a superuser, and ${role}, who owns ${what}, ${isOrBecomes(role, superuser)}`;
+    const other = `or give the database to a plain role: ALTER DATABASE ${quoted(database)} OWNER TO ROLE`;
+    if (role === owner) return { why, hint: `Type in psql: ALTER ROLE ${quoted(superuser)} NOSUPERUSER, ${other}` };
+    const give = `ALTER ${first.replace(/^[a-z -]+(?= )/, (kind) => kind.toUpperCase())} OWNER TO ${quoted(owner)}`;
+    return { why, hint: `Give it to a plain role on the other master: ${give}` };
+  }
+  if (powers.length === 0 || granted) return undefined;
+  const why = `${role}, who owns ${what}, may do more here than a plain role (${powers.join(', ')}), and so would code in the dump`;
+  return { why, hint: `If you trust it, type in psql: GRANT ${quoted(role)} TO ${quoted(restorer)}` };
+}
+
+function givenOnRefusal({ ownership }: RestoreFacts): Refusal | undefined {
+  const [first, ...more] = ownership.givenOn;
+  if (first === undefined) return undefined;
+  const others = more.length === 0 ? '' : ` (and on ${more.length} more)`;
+  const why = `rights on ${first.thing}${others} were given by ${first.by}, which only a superuser can repeat`;
+  const hint = `On the other master, as a superuser: REVOKE ALL ON it FROM ${quoted(first.by)} CASCADE, then GRANT all of it again`;
+  return { why, hint };
+}
+
+function extensionRefusals({ database, foreignExtensions, absentExtensions, ownership }: RestoreFacts): Refusal[] {
+  const refusals: Refusal[] = [];
+  if (foreignExtensions.length > 0) {
+    const why = `the dump needs extension(s) that are not allowed: ${foreignExtensions.join(', ')}`;
+    const names = `databases: - name: ${database}, extensions: [${foreignExtensions.join(', ')}]; then type: systemctl restart pe-failover`;
+    const hint = `An extension is code that a superuser installs. If you trust it, write into the configuration: ${names}`;
+    refusals.push({ why, hint });
+  }
+  if (absentExtensions.length > 0) {
+    const why = `the dump needs extension(s) that PostgreSQL here does not have: ${absentExtensions.join(', ')}`;
+    refusals.push({ why, hint: 'Install their packages, as on the other master' });
+  }
+  if (ownership.extensionRows.length > 0) {
+    const why = `the dump has rows for table(s) of an extension, which only a superuser can load: ${ownership.extensionRows.join(', ')}`;
+    refusals.push({ why, hint: 'Empty them on the other master, or take this database from the list' });
+  }
+  return refusals;
 }
 
 const neededBytes = ({ stagingBytes, walBytes }: RestoreFacts): number => stagingBytes + walBytes + reserve;

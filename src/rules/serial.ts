@@ -33,3 +33,18 @@ export function raiseSerial({ live, theirs, issued, gap = serialGap }: SerialFac
   if (live !== undefined && live >= highest && (theirs === undefined || live - floor >= gap / 2n)) return undefined;
   return highest + gap;
 }
+
+/**
+ * What the active raises its own serial to, or undefined. The spare signs above it, and what it signed stays there: before the
+ * active comes near, it leaps over all of it, and the spare's distance follows.
+ */
+export function leapOver({ live, issued, gap = serialGap }: Omit<SerialFacts, 'theirs'>): bigint | undefined {
+  if (live === undefined) return undefined;
+  const ahead = issued.filter((serial) => isCounter(serial) && serial >= live);
+  const nearest = ahead.reduce<bigint | undefined>(
+    (low, one) => (low === undefined || one < low ? one : low),
+    undefined,
+  );
+  if (nearest === undefined || nearest - live > gap / 4n) return undefined;
+  return ahead.reduce((high, one) => (one > high ? one : high)) + gap;
+}

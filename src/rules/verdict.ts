@@ -12,6 +12,8 @@ export interface ComponentStatus extends Freshness {
   readonly limitSeconds: number;
   readonly state: string;
   readonly why: string;
+  /** What is loaded here waits too long to go live: why, since when, what to type. */
+  readonly overdue?: string;
 }
 
 export interface Situation {
@@ -54,6 +56,8 @@ export function judgeStatus(now: Situation): StatusVerdict {
   if (troubled !== undefined) return { code: 2, text: `CRITICAL: ${troubled.stream}: ${troubled.why}` };
   const silent = now.components.find(isStale);
   if (silent !== undefined) return { code: 2, text: `CRITICAL: ${staleSentence(silent)}` };
+  const waiting = now.components.find(({ overdue }) => overdue !== undefined);
+  if (waiting?.overdue !== undefined) return { code: 1, text: `WARNING: ${waiting.overdue}` };
   const [failing] = now.failing;
   if (failing !== undefined)
     return { code: 1, text: `WARNING: ${failing.job} fails, and is tried again: ${failing.why}` };

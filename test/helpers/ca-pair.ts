@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import type { Delivered, Delivery, Goods } from '../../src/drops/delivery.ts';
 import { createHolds, type Hold, type Holds } from '../../src/drops/holds.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../src/drops/intake.ts';
+import { createFetchMadeHere } from '../../src/jobs/fetch-made-here.ts';
 import type { Outcome, PassContext } from '../../src/jobs/job.ts';
 import { createSyncCerts } from '../../src/jobs/sync-certs/index.ts';
 import { createUpdatePassiveCa, type UpdatePassiveCaTools } from '../../src/jobs/update-passive-ca/index.ts';
 import { openHeldStore } from '../../src/puppet/ca-held.ts';
 import { openLiveCa } from '../../src/puppet/ca-live.ts';
+import { isNothing, type MadeHere, type OwnOfCa } from '../../src/rules/made-here.ts';
 import { dropName, type Manifest } from '../../src/rules/manifest.ts';
 import type { Receipt } from '../../src/rules/receipt.ts';
 import { openAcceptedSet, type AcceptedSet } from '../../src/system/accepted-set.ts';
@@ -18,6 +20,7 @@ import { openContentStore } from '../../src/system/content-store.ts';
 import { exec } from '../../src/system/exec.ts';
 import { createJournal, type Journal } from '../../src/system/journal.ts';
 import { createState } from '../../src/system/state.ts';
+import { fetchTools, madeHereOf } from './made-here.ts';
 import { createTestCa, openTestCa, type TestCa } from '../stand-in/ca.ts';
 
 export const epoch = { number: 1, id: '0123456789abcdef' };
@@ -51,6 +54,14 @@ export interface CaPair extends AsyncDisposable {
   fence: Error | undefined;
   /** What happens on the spare when a step of an apply begins. */
   duringApply: ((step: string) => Promise<void>) | undefined;
+  /** One pass of the active for what the spare made itself, as the spare last said it. */
+  fetch(): Promise<Outcome>;
+  /** What the spare last said that it made. */
+  readonly own: OwnOfCa | undefined;
+  /** What the spare says instead. */
+  madeHere: MadeHere | undefined;
+  /** What happens on the active when a step of a fetch begins. */
+  duringFetch: ((step: string) => Promise<void>) | undefined;
   spareRevoked(): Promise<bigint[]>;
   spareSerial(): Promise<bigint>;
 }
@@ -58,6 +69,8 @@ export interface CaPair extends AsyncDisposable {
 export interface Spare {
   readonly tools: UpdatePassiveCaTools;
   readonly set: AcceptedSet;
+  /** What it last said that it made itself. */
+  own: OwnOfCa | undefined;
 }
 
 export async function openSpare(
@@ -78,12 +91,14 @@ export async function openSpare(
     journal: wrap(createJournal(join(root, 'journal', 'update-passive-ca.jsonl'))),
     exec,
     archive: join(root, 'archive'),
+    madeHere: { write: (own: OwnOfCa) => Promise.resolve(void (spare.own = own)) },
     adoption: {
       request: { wanted: () => Promise.resolve(undefined), done: () => Promise.resolve() },
       isServerStopped: () => Promise.resolve(true),
     },
   };
-  return { tools, set };
+  const spare: Spare = { tools, set, own: undefined };
+  return spare;
 }
 
 export function contextOf(log: string[], cause: string, changed?: readonly string[]): PassContext {
@@ -127,7 +142,8 @@ export async function createCaPair(): Promise<CaPair> {
       await pair.duringApply?.(line.step);
     },
   });
-  const { tools, set: spareSet } = await openSpare(root, way.intake, holdsOf, watched);
+  const onSpare = await openSpare(root, way.intake, holdsOf, watched);
+  const { tools, set: spareSet } = onSpare;
   const passive = createUpdatePassiveCa(tools);
   const activeSet = openAcceptedSet(join(root, 'active.db'));
   const pair = {} as CaPair;
@@ -145,7 +161,11 @@ export async function createCaPair(): Promise<CaPair> {
       work: join(root, 'work'),
       excludeCerts: ['excluded.lab'],
     });
+  const made = (): MadeHere | undefined =>
+    pair.madeHere ?? (onSpare.own === undefined || isNothing(onSpare.own) ? undefined : madeHereOf(onSpare.own));
+  const fetching = createFetchMadeHere(fetchTools(root, made, (step) => pair.duringFetch?.(step)));
   let sending = sender();
+  Object.defineProperty(pair, 'own', { get: () => onSpare.own });
   return Object.assign(pair, {
     fence: undefined,
     duringApply: undefined,
@@ -164,6 +184,9 @@ export async function createCaPair(): Promise<CaPair> {
     drops: way.drops,
     verdicts: way.verdicts,
     tamper: undefined,
+    madeHere: undefined,
+    duringFetch: undefined,
+    fetch: () => fetching.run(contextOf(log, 'every')),
     kept,
     sync: (changed?: readonly string[]) => {
       way.answers = pair.answers;

@@ -43,9 +43,23 @@ export async function digestsOfDatabase(cluster: Cluster, database: string) {
   return capture.digests;
 }
 
-export function stage(cluster: Cluster, dumped: Dumped, database: string, name: string): Promise<number> {
+export function stage(
+  cluster: Cluster,
+  dumped: Dumped,
+  database: string,
+  name: string,
+  furtherExtensions: readonly string[] = [],
+): Promise<number> {
   const { admin, restorer } = cluster;
-  const tools = { admin, restorer, host, parallel: 2, timeoutMs: 60_000, signal: AbortSignal.timeout(120_000) };
+  const allowing = { ...host, allowedExtensions: [...defaultExtensions, ...furtherExtensions] };
+  const tools = {
+    admin,
+    restorer,
+    host: allowing,
+    parallel: 2,
+    timeoutMs: 60_000,
+    signal: AbortSignal.timeout(120_000),
+  };
   return stageDatabase(tools, { database, name, build: host.build, ...dumped });
 }
 

@@ -53,6 +53,7 @@ export async function startLyingGate(): Promise<LyingGate> {
       return gate.onAsked();
     },
     confirm: () => Promise.resolve(),
+    madeHere: () => Promise.resolve(undefined),
     close: () => Promise.resolve(),
   };
   const greeting = () => ({

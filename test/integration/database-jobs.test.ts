@@ -55,7 +55,15 @@ const restore = (more: Partial<RestoreDbsOptions> = {}): Job =>
     restorer: passive.restorer,
     host,
     intake: way.intake,
-    databases: [{ name: 'pe-rbac', services: ['console', 'idle'], health: ['console', 'idle'], switch: 'schedule' }],
+    databases: [
+      {
+        name: 'pe-rbac',
+        services: ['console', 'idle'],
+        health: ['console', 'idle'],
+        switch: 'schedule',
+        extensions: [],
+      },
+    ],
     journalOf: (database) => createJournal(join(spare.places.home, `journal-${database}`)),
     stateDirectory: spare.places.home,
     withServicesLock: (work) => work(),
@@ -194,7 +202,7 @@ const neverGoods = { stream: '', digest: '', kind: 'whole', pack: async () => []
 test('what only a promotion may bring live is staged, and live at promotion', async () => {
   await dump().run(passContext('start'));
   const restoring = restore({
-    databases: [{ name: 'pe-rbac', services: ['console'], health: ['console'], switch: 'promotion' }],
+    databases: [{ name: 'pe-rbac', services: ['console'], health: ['console'], switch: 'promotion', extensions: [] }],
   });
   expect(await restoring.run(passContext('cron'))).toMatchObject({
     kind: 'unchanged',
@@ -202,6 +210,20 @@ test('what only a promotion may bring live is staged, and live at promotion', as
   });
   expect(await restoring.run(passContext('promotion'))).toMatchObject({ kind: 'done' });
   expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(await digestsOfDatabase(active, 'pe-rbac'));
+});
+
+test('what the configuration allows one database beyond the list is loaded, and only there', async () => {
+  await active.sql('pe-rbac', 'CREATE EXTENSION cube');
+  try {
+    await dump().run(passContext('start'));
+    const allowing = (extensions: string[]) =>
+      restore({ databases: [{ name: 'pe-rbac', services: [], health: [], switch: 'schedule', extensions }] });
+    await expect(allowing([]).run(passContext('drop'))).rejects.toThrow('name: pe-rbac, extensions: [cube]');
+    expect(await allowing(['cube']).run(passContext('cron'))).toMatchObject({ kind: 'done' });
+    expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(await digestsOfDatabase(active, 'pe-rbac'));
+  } finally {
+    await active.sql('pe-rbac', 'DROP EXTENSION cube');
+  }
 });
 
 test('a database that fails does not stop the others', async () => {

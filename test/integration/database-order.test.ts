@@ -41,7 +41,7 @@ beforeEach(async ({ onTestFinished }) => {
     restorer: passive.restorer,
     host,
     intake: way.intake,
-    databases: [{ name: 'pe-rbac', services: ['console'], health: ['console'], switch: 'schedule' }],
+    databases: [{ name: 'pe-rbac', services: ['console'], health: ['console'], switch: 'schedule', extensions: [] }],
     journalOf: (database) => createJournal(join(spare.places.home, `journal-${database}`)),
     stateDirectory: spare.places.home,
     withServicesLock: (work) => work(),

@@ -1,9 +1,11 @@
 import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { reportStatus } from '../../src/agent/status.ts';
 import { createDbDump } from '../../src/jobs/db-dump.ts';
 import { createRestoreDbs } from '../../src/jobs/restore-dbs/index.ts';
 import type { Outcome } from '../../src/jobs/job.ts';
+import { systemClock } from '../../src/system/clock.ts';
 import { createJournal } from '../../src/system/journal.ts';
 import { digestsOfDatabase, host, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
 import { startPair, type TestPair } from '../helpers/pair.ts';
@@ -41,19 +43,19 @@ beforeEach(async ({ onTestFinished }) => {
 });
 
 /** One pass of a program that was started for it: nothing is remembered but what is on disk. */
-const restore = (cause: string): Promise<Outcome> =>
+const restore = (cause: string, clock = systemClock): Promise<Outcome> =>
   createRestoreDbs({
     holds: pair.spare.holds,
     ...services.tools,
     restorer: passive.restorer,
     host: { ...host, build: 'test' },
     intake: pair.spare.intake,
-    databases: [{ name: database, services: ['console'], health: ['console'], switch: 'schedule' }],
+    databases: [{ name: database, services: ['console'], health: ['console'], switch: 'schedule', extensions: [] }],
     journalOf: () => createJournal(join(services.places.home, 'journal')),
     stateDirectory: pair.b.paths.state,
     withServicesLock: (work) => work(),
     adopted: async () => adopted,
-  }).run(pair.context(pair.b, { cause }));
+  }).run(pair.context(pair.b, { cause, clock }));
 
 const taken = (): string => join(pair.b.paths.taken, stream);
 const words = async (): Promise<string[]> => (await pair.spare.book.all(stream)).map(({ state }) => state);
@@ -76,6 +78,23 @@ test('a database that waits for adopt keeps its drop through every pass, and bot
   expect((await words()).at(-1)).toBe('applied');
   expect(await heard()).toBe('applied');
   expect(readdirSync(taken())).toEqual([]);
+});
+
+test('a spare that waits too long to switch says so as its verdict, and as the reason of the stream', async () => {
+  const late = { ...systemClock, now: () => new Date(Date.now() + 7 * 3_600_000) };
+  await restore('cron');
+  await restore('every', late);
+  const report = await reportStatus({
+    certname: pair.b.certname,
+    paths: pair.b.paths,
+    spare: pair.spare,
+    now: new Date(),
+    streams: [{ name: stream, limitMs: 3_600_000 }],
+    view: { entered: undefined, changing: undefined, trouble: undefined, jobs: [] },
+  });
+  const sentence = /Database pe-rbac .* since .* to go live: .*type pe-failover adopt\. To try it now, type: /;
+  expect(report.verdict).toEqual({ code: 1, text: expect.stringMatching(sentence) as string });
+  expect(report.components[0]).toMatchObject({ state: 'held', why: expect.stringMatching(sentence) as string });
 });
 
 test('a drop that is pushed again while it waits for adopt is the one that waits', async () => {

@@ -138,3 +138,35 @@ test('a file system that is read-only for long is tried again, fills no archive,
   same(pair);
   expect([await stateOn(pair), readdirSync(join(b.paths.archive, 'replaced-files')).length]).toEqual(['applied', 1]);
 });
+
+test('what is damaged on the spare between drops and cannot be put back is heard by the active once, and when it is over', async () => {
+  await using pair = await startPair();
+  const { pass, update } = openBench(pair);
+  const { a, b, spare } = pair;
+  const greetingAnew = (): Bench => openBench(pair); // a greeting is good for ten seconds
+  write(a, 'x', 'a file');
+  write(a, 'other', 'well');
+  await pass();
+  await expect(pass()).resolves.toMatchObject({ kind: 'unchanged' });
+
+  rmSync(join(secretsOf(b), 'x'));
+  mkdirSync(join(secretsOf(b), 'x'));
+  writeFileSync(join(secretsOf(b), 'x/own'), 'of the spare');
+  for (let n = 0; n < 3; n += 1) await expect(update()).rejects.toMatchObject({ class: 'incomplete' });
+  const states = async (): Promise<string[]> => (await spare.book.all('sync-files')).map(({ state }) => state);
+  expect(await states()).toEqual(['applied', 'failed']);
+  const failed = expect.stringMatching(/failed there: .*secrets\/x/) as string;
+  await expect(greetingAnew().pass()).resolves.toMatchObject({ kind: 'waiting', why: failed });
+  expect(a.log.lines.filter((line) => line.includes('FAILURE'))).toHaveLength(1);
+  await expect(greetingAnew().pass()).resolves.toMatchObject({ kind: 'unchanged', why: failed });
+  expect(a.log.lines.filter((line) => line.includes('FAILURE'))).toHaveLength(1);
+
+  rmSync(join(secretsOf(b), 'x'), { recursive: true });
+  await expect(update()).resolves.toMatchObject({ why: '1 file put back' });
+  expect(await states()).toEqual(['applied', 'failed', 'applied']);
+  await expect(greetingAnew().pass()).resolves.toMatchObject({
+    kind: 'done',
+    why: expect.stringContaining('live now') as string,
+  });
+  same(pair);
+});

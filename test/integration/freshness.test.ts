@@ -32,9 +32,11 @@ const confirm = (): string => join(ready(), 'confirm');
 const send = (): Promise<unknown> => syncFilesOf(pair.a, pair.sender().delivery).run(pair.context(pair.a));
 const take = (): Promise<unknown> => updatePassiveFilesOf(pair.b, pair.spare).run(pair.context(pair.b));
 const greet = (): Promise<unknown> =>
-  createGreetSpare(pair.sender(), (words) => noteGreeting(createState(pair.a.paths.streams), words), 1000).run(
-    pair.context(pair.a),
-  );
+  createGreetSpare(
+    { greet: pair.sender().greet, newsFor: () => Promise.resolve([]) },
+    (words) => noteGreeting(createState(pair.a.paths.streams), words),
+    1000,
+  ).run(pair.context(pair.a));
 
 async function deliver(): Promise<void> {
   const sending = send();

@@ -3,6 +3,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Goods } from '../../src/drops/delivery.ts';
 import type { Sender } from '../../src/drops/sender.ts';
+import { formatPairing } from '../../src/rules/pairing.ts';
+import { programVersion } from '../../src/rules/program.ts';
+import { seal } from '../../src/system/sign.ts';
 import { Failure } from '../../src/errors.ts';
 import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { factHash, program, startPair, type TestPair } from '../helpers/pair.ts';
@@ -82,6 +85,18 @@ it.each(['latched', 'constructor', 'interrupted', 'no such class'])(
 it('a reason of any length is a sentence in our log', async () => {
   lie('hello', { class: 'refused', why: 'x'.repeat(900_000) });
   expect((await greet()).message.length).toBeLessThan(700);
+});
+
+it('a greeting that a later version signed is refused with both versions, and what to do', async () => {
+  const { signer, pairing } = pair.b;
+  const told = { format: 2, at: '2026-01-01T00:00:00.000Z', program: '9.0.0', pairing: formatPairing(pairing) };
+  const gate = { format: 2, role: 'passive' };
+  lie('hello', { ok: true, gate: seal(signer, 'gate', gate), hello: seal(signer, 'message', told) });
+  expect(await greet()).toMatchObject({
+    class: 'bad-data',
+    why: `is not 1; 9.0.0 of pe-failover wrote it, and this is ${programVersion}`,
+    hint: 'Install the same version on both masters',
+  });
 });
 
 it('an answer without end is cut off', async () => {

@@ -81,13 +81,13 @@ const drops: [string, () => Plant, RegExp][] = [
   ],
   ['whose manifest is a pipe', () => ({ spoil: replace('manifest.json', pipe) }), /not a regular file/],
   [
-    'whose manifest is over 100 MB',
-    () => ({ spoil: (d) => truncateSync(join(d, 'manifest.json'), 101 * 1024 * 1024) }),
+    'whose manifest is over 64 MB',
+    () => ({ spoil: (d) => truncateSync(join(d, 'manifest.json'), 65 * 1024 * 1024) }),
     /file is too long/,
   ],
   [
-    'whose manifest is 90 MB of nothing',
-    () => ({ spoil: (d) => truncateSync(join(d, 'manifest.json'), 90 * 1024 * 1024) }),
+    'whose manifest is 60 MB of nothing',
+    () => ({ spoil: (d) => truncateSync(join(d, 'manifest.json'), 60 * 1024 * 1024) }),
     /signature/,
   ],
   [

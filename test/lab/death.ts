@@ -36,35 +36,59 @@ function linesOf(path: string): Line[] {
   return whole.map((text) => JSON.parse(text) as Line);
 }
 
-/** Which steps the work goes through, as the program itself writes them down. */
-export async function stepsOf(host: LabMaster, work: () => Promise<void>): Promise<string[]> {
+/** Which steps a job goes through in the work, as the program itself writes them down. */
+export async function stepsOf(host: LabMaster, job: string, work: () => Promise<void>): Promise<string[]> {
   const steps: string[] = [];
-  const watching = watchSteps(host, ({ job, step }) => void steps.push(`${job}: ${step}`));
-  await work();
-  watching.stop();
+  const watching = watchSteps(host, (line) => void (line.job === job && steps.push(line.step)));
+  try {
+    await work();
+  } finally {
+    watching.stop();
+  }
   return steps;
 }
 
-/** Starts the work and lets the host die as soon as this step has begun; everything in it stands still from that moment. */
-export async function dieAt(
+interface How {
+  readonly powerLoss: boolean;
+}
+
+/** Starts the work and lets the host die as soon as this step has begun. */
+export const dieAt = (host: LabMaster, wanted: Line, work: () => Promise<void>, how: How): Promise<void> =>
+  dieWhen(host, work, how, (now) =>
+    watchSteps(host, ({ job, step }) => {
+      if (job === wanted.job && step === wanted.step) now();
+    }),
+  );
+
+/** Starts the work and lets the host die as soon as anything in this directory of it changes. */
+export function dieWhenThere(host: LabMaster, directory: string, work: () => Promise<void>, how: How): Promise<void> {
+  const path = host.path(directory);
+  mkdirSync(path, { recursive: true });
+  return dieWhen(host, work, how, (now) => {
+    const watcher = watch(path, now);
+    return { stop: () => watcher.close() };
+  });
+}
+
+/** Everything in the host stands still from the moment that `now` is called. */
+async function dieWhen(
   host: LabMaster,
-  wanted: string,
   work: () => Promise<void>,
-  how: { powerLoss: boolean },
+  how: How,
+  begin: (now: () => void) => { stop(): void },
 ): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const watching = watchSteps(host, ({ job, step }) => {
-    if (`${job}: ${step}` !== wanted) return;
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const watching = begin(() => {
     host.freeze();
+    watching.stop();
     resolve();
   });
+  const late = setTimeout(() => reject(new Error('the moment to die never came')), 90_000);
   try {
     await work();
-    const late = AbortSignal.timeout(60_000);
-    late.addEventListener('abort', () => resolve());
     await promise;
-    if (late.aborted) throw new Error(`step "${wanted}" never came`);
   } finally {
+    clearTimeout(late);
     watching.stop();
   }
   await host.die(how);

@@ -30,6 +30,7 @@ export function createDisk(home: string, layers: readonly string[], sizeGb = 16)
       await run('truncate', ['-s', `${sizeGb}G`, image]);
       await run('mkfs.ext4', ['-q', '-E', 'lazy_itable_init=1,lazy_journal_init=1', image]);
     }
+    await untilReleased(image);
     const loop = (await run('losetup', ['--direct-io=on', '--show', '-f', image])).trim();
     await writeFile(device, loop);
     await run('mount', ['-o', 'noatime,discard', loop, disk]);
@@ -52,6 +53,15 @@ export function createDisk(home: string, layers: readonly string[], sizeGb = 16)
     }
   };
   return { root, mount, unmount, losePower, wipe: () => rm(home, { recursive: true, force: true }) };
+}
+
+/** A second mount of an image that is still in use somewhere would destroy what is on it. */
+async function untilReleased(image: string): Promise<void> {
+  for (let waited = 0; (await run('losetup', ['-j', image])) !== ''; waited += 100) {
+    if (waited > 20_000)
+      throw new Error(`${image} is still mounted in some mount namespace, and cannot be mounted anew`);
+    await sleep(100);
+  }
 }
 
 async function isMounted(path: string): Promise<boolean> {

@@ -2,11 +2,11 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exec, type Result } from '../../src/system/exec.ts';
 import type { Disk } from './disk.ts';
-import { run } from './places.ts';
+import { cache, run } from './places.ts';
 import { addresses, hostNames, type HostName, type Switch } from './switch.ts';
 
 export const checkout = join(import.meta.dirname, '../..');
@@ -162,11 +162,16 @@ function startContainer(machine: string, namespace: string, root: string, consol
     '--link-journal=no', '--kill-signal=SIGRTMIN+3', `--bind-ro=${checkout}:/srv/checkout`]; // prettier-ignore
   const enter =
     'for group; do [ "$group" = -- ] && break; echo $$ >"$group/cgroup.procs"; shift; done; shift; exec "$@"';
+  // Its mount namespace is a copy of ours: it would keep the disks of all other hosts, and they could never be unmounted.
+  const release =
+    'awk \'index($2, ENVIRON["CACHE"] "/") == 1 && index($2, ENVIRON["OWN"] "/") != 1 {print $2}\' /proc/self/mounts | sort -r | xargs -r umount; exec "$@"';
+  const own = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', release, 'sh'];
   const output = openSync(console, 'w');
   const child = spawn(
     'sh',
-    ['-c', enter, 'sh', ...groups, '--', 'nsenter', `--net=/run/netns/${namespace}`, ...nspawn],
+    ['-c', enter, 'sh', ...groups, '--', 'nsenter', `--net=/run/netns/${namespace}`, ...own, ...nspawn],
     {
+      env: { ...process.env, CACHE: cache, OWN: dirname(root) },
       stdio: ['ignore', output, output],
       detached: true,
     },

@@ -3,9 +3,17 @@ import { join } from 'node:path';
 import { createTestCa, type TestCa } from '../stand-in/ca.ts';
 import { eventually } from './eventually.ts';
 import { openLab } from './lab.ts';
-import { asMaster, installPair, untilAgreed, type LabMaster, type LabPair } from './pair.ts';
-import { configurePuppet, provideAlerts, write } from './provision.ts';
-import { secrets } from './pair.ts';
+import {
+  asMaster,
+  caFingerprint,
+  installPair,
+  keyFile,
+  secrets,
+  untilAgreed,
+  type LabMaster,
+  type LabPair,
+} from './pair.ts';
+import { configurePuppet, provideAlerts, provideConsole, provideDatabase, ssldir, write } from './provision.ts';
 
 /** Two hosts with a CA of files: it is written as puppetserver writes it, and nothing serves it. Ready in seconds. */
 export interface LightPair extends LabPair, AsyncDisposable {
@@ -20,8 +28,18 @@ files: [${secrets}]
 retention: {free_space: 10MB}
 `;
 
-/** `name` tells it from other labs on this machine. `configuration` is that of both masters. */
-export async function startLightPair(name: string, configuration = filesOnly): Promise<LightPair> {
+export interface LightOptions {
+  /** Of both masters. */
+  readonly configuration?: string;
+  /** With pe-rbac, and console services that use it. */
+  readonly withConsole?: boolean;
+}
+
+/** `name` tells it from other labs on this machine. */
+export async function startLightPair(
+  name: string,
+  { configuration = filesOnly, withConsole = false }: LightOptions = {},
+): Promise<LightPair> {
   const lab = await openLab(`test-${name}`, { say });
   try {
     const [hostA, hostB] = [lab.host('mastera'), lab.host('masterb')];
@@ -34,12 +52,32 @@ export async function startLightPair(name: string, configuration = filesOnly): P
     const ca = await createTestCa(a.cadir, { name: a.fqdn });
     await ca.signMany(['mastera.lab', 'one.lab', 'two.lab']);
     await write(a, `${secrets}/eyaml`, 'first secret\n', 0o600);
+    if (withConsole) await provideServices({ a, b }, ca);
     await installPair({ a, b }, say, configuration);
+    if (withConsole) await b.sh(`pe-failover adopt ${await caFingerprint(a)}`); // the databases too
+
     await untilAgreed({ a, b });
     return { lab, a, b, ca, [Symbol.asyncDispose]: () => lab[Symbol.asyncDispose]() };
   } catch (error) {
     await lab[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/** The spare has a certificate of the active's CA already, so its console can start before the CA is there. */
+async function provideServices({ a, b }: Pick<LabPair, 'a' | 'b'>, ca: TestCa): Promise<void> {
+  await write(a, keyFile, '{"key": "of mastera"}\n', 0o600);
+  for (const [master, size] of [
+    [a, {}],
+    [b, { subjects: 20, tokens: 3 }],
+  ] as const) {
+    const { key, cert, ca: chain, crl } = await ca.hostCertificate(master.fqdn);
+    await write(master, `${ssldir}/private_keys/${master.fqdn}.pem`, key, 0o640);
+    await write(master, `${ssldir}/certs/${master.fqdn}.pem`, cert);
+    await write(master, `${ssldir}/certs/ca.pem`, chain);
+    await write(master, `${ssldir}/crl.pem`, crl);
+    await provideDatabase(master, size);
+    await provideConsole(master);
   }
 }
 

@@ -38,7 +38,7 @@ export interface LabPair {
 export const cadir = '/etc/puppet/puppetserver/ca';
 export const factPath = '/opt/puppetlabs/facter/facts.d/pe_failover.yaml';
 export const secrets = '/etc/puppetlabs/secrets';
-const keyFile = '/etc/puppetlabs/console-services/conf.d/secrets/keys.json';
+export const keyFile = '/etc/puppetlabs/console-services/conf.d/secrets/keys.json';
 
 export function asMaster(host: Host): LabMaster {
   const command = async (line: string, timeoutMs = 120_000): Promise<{ code: number; output: string }> => {
@@ -59,7 +59,7 @@ export function asMaster(host: Host): LabMaster {
 }
 
 /** What an admin with little time writes: what takes minutes by default takes seconds. */
-const configuration = `---
+export const everything = `---
 jobs:
   nc_dump: {enabled: true, poll: 2s}
   db_dump: {poll: 2s}
@@ -99,7 +99,7 @@ export async function prepareSpare(b: LabMaster): Promise<void> {
 export async function installPair(
   { a, b }: Pick<LabPair, 'a' | 'b'>,
   say: (line: string) => void,
-  yaml = configuration,
+  yaml = everything,
 ): Promise<void> {
   const directory = await packageDirectory(say);
   for (const master of [a, b]) {
@@ -112,6 +112,7 @@ export async function installPair(
   const fingerprint = /fingerprint (\S+)/.exec(output)?.[1] ?? 'none';
   await b.sh(`pe-failover adopt ${fingerprint}`);
   await b.sh('pe-failover status --wait ca-ready --timeout 120', { timeoutMs: 150_000 });
+  for (const master of [a, b]) await master.sh('sync'); // power may be lost soon: it was installed long ago
 }
 
 /** The whole pair, with a puppetserver on both: nothing on the spare is prepared by other means than README's. */

@@ -25,22 +25,27 @@ export async function configurePuppet(host: Host, server: string): Promise<void>
   await write(host, '/etc/puppet/puppet.conf', ['[main]', ...settings, ''].join('\n'));
 }
 
-/** `apt install puppetserver`, which starts it at once. What apt needs lies in its cache. */
+/** What apt needs lies in its cache. Debian's package neither enables nor starts the service. */
+const unpackServer = (host: Host): Promise<string> =>
+  host.sh('DEBIAN_FRONTEND=noninteractive apt-get -qq -y install puppetserver', { timeoutMs: 300_000 });
+const startServer = (host: Host): Promise<string> =>
+  host.sh('systemctl enable --now puppetserver', { timeoutMs: 300_000 });
+
+/** On the CA that is there. */
 export async function installServer(host: Host): Promise<void> {
-  await host.sh('DEBIAN_FRONTEND=noninteractive apt-get -qq -y install puppetserver', { timeoutMs: 300_000 });
+  await unpackServer(host);
+  await startServer(host);
 }
 
 /** Of an active that has been there for long: a CA that signs alternative names. */
 export async function installFirstServer(host: Host): Promise<void> {
-  await write(host, '/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755);
-  await installServer(host);
-  await host.sh('rm /usr/sbin/policy-rc.d');
+  await unpackServer(host);
   const ca = 'certificate-authority: {\n  allow-subject-alt-names: true\n  enable-infra-crl: true\n}\n';
   await write(host, '/etc/puppet/puppetserver/conf.d/ca.conf', ca);
   await host.sh(`puppetserver ca setup --certname ${host.fqdn} --subject-alt-names ${host.fqdn},${sharedName}`, {
     timeoutMs: 120_000,
   });
-  await host.sh('systemctl start puppetserver', { timeoutMs: 300_000 });
+  await startServer(host);
 }
 
 /** PostgreSQL with a pe-rbac, and the mapping with which PE lets its own user and ours in. */
@@ -67,15 +72,18 @@ export async function psql(host: Host, database: string, text: string, timeoutMs
   return await host.sh(line, { input: text, timeoutMs });
 }
 
+/** Puppet's keys and certificates of a host. */
+export const ssldir = '/var/lib/puppet/ssl';
+
 /** The console services: a unit that takes seconds to start and keeps connections to pe-rbac. */
 export async function provideConsole(host: Host): Promise<void> {
-  const ssl = '/var/lib/puppet/ssl';
   const config = {
     host: host.fqdn,
     port: 4433,
-    cert: `${ssl}/certs/${host.fqdn}.pem`,
-    key: `${ssl}/private_keys/${host.fqdn}.pem`,
-    ca: `${ssl}/certs/ca.pem`,
+    listen: '0.0.0.0',
+    cert: `${ssldir}/certs/${host.fqdn}.pem`,
+    key: `${ssldir}/private_keys/${host.fqdn}.pem`,
+    ca: `${ssldir}/certs/ca.pem`,
     allowlist: `${consoleHome}/allowlist`,
     groups: `${consoleHome}/groups.json`,
     tokens: [personToken],

@@ -1,5 +1,5 @@
 // The classifier stand-in as a service: node test/stand-in/classifier-main.ts --config FILE
-// FILE is JSON: {host, port, cert, key, ca, allowlist, groups, tokens?, database?}; cert, key, ca, allowlist and groups
+// FILE is JSON: {host, port, listen?, cert, key, ca, allowlist, groups, tokens?, database?}; cert, key, ca, allowlist and groups
 // are paths. Ends at SIGTERM. The groups survive in their file. PUT /stand-in/faults with a list of faults plays trouble.
 import { existsSync, readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -9,6 +9,7 @@ import { startClassifier } from './classifier.ts';
 interface MainConfig {
   readonly host: string;
   readonly port: number;
+  readonly listen?: string;
   readonly cert: string;
   readonly key: string;
   readonly ca: string;
@@ -30,6 +31,7 @@ const server = await startClassifier({
   tls: { cert: read(config.cert), key: read(config.key), ca: read(config.ca) },
   allowlist: () => (existsSync(config.allowlist) ? read(config.allowlist).split(/\s+/) : []),
   faultRoute: true,
+  ...(config.listen === undefined ? {} : { listen: config.listen }),
   ...(config.tokens === undefined ? {} : { tokens: config.tokens }),
   ...(held === undefined ? {} : { databaseUp: () => held.up() }),
 });

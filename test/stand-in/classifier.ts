@@ -15,6 +15,8 @@ export interface StandInOptions extends TreeOptions {
   readonly allowlist: () => readonly string[];
   readonly tokens?: readonly string[];
   readonly port?: number;
+  /** Address on which it listens; default: loopback. */
+  readonly listen?: string;
   /** PUT /stand-in/faults with a list of faults sets them, without a certificate: for the demo. */
   readonly faultRoute?: boolean;
   /** Says whether the database behind it answers; default: yes. */
@@ -36,7 +38,7 @@ export interface Seen {
   readonly headers: IncomingMessage['headers'];
 }
 
-/** A node classifier as PE has it, as far as its documented behaviour goes, on loopback. */
+/** A node classifier as PE has it, as far as its documented behaviour goes. */
 export interface ClassifierStandIn {
   readonly port: number;
   readonly origin: string;
@@ -67,7 +69,7 @@ export async function startClassifier(options: StandInOptions): Promise<Classifi
       socket.on('close', () => sockets.delete(socket)).on('error', () => undefined);
     });
     return new Promise((resolve, reject) => {
-      server.once('error', reject).listen(port, '127.0.0.1', () => resolve(server));
+      server.once('error', reject).listen(port, options.listen ?? '127.0.0.1', () => resolve(server));
     });
   };
   let server = await open(options.port ?? 0);

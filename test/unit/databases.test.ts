@@ -5,10 +5,16 @@ import { Failure } from '../../src/errors.ts';
 import { filterArchiveList, parseArchiveList, sequenceList } from '../../src/rules/archive-list.ts';
 import { canonicalExpression } from '../../src/rules/expression-text.ts';
 import { isLeftoverName, previousName, stagingName } from '../../src/rules/database-names.ts';
-import { restoreRefusals, supersededIsInTheWay, type RestoreFacts } from '../../src/rules/restore-refusals.ts';
+import {
+  refusalOf,
+  restoreRefusals,
+  supersededIsInTheWay,
+  type RestoreFacts,
+} from '../../src/rules/restore-refusals.ts';
 import { outcomeOfSeveral } from '../../src/rules/several.ts';
 import { swapDirection } from '../../src/rules/swap.ts';
 import { databaseDigest, sequencesOfScript, sumOfLanes, type Lanes } from '../../src/rules/table-digest.ts';
+import { waitingAfter } from '../../src/rules/waiting.ts';
 import { parseVolatile } from '../../src/rules/volatile.ts';
 
 describe('volatile', () => {
@@ -120,9 +126,13 @@ describe('a definition', () => {
 });
 
 describe('a restore is refused', () => {
+  const none = { owners: [], extensionRows: [], givenOn: [] };
+  const ofX = { ...none, owners: [{ role: 'x', things: 2, first: 'table public.t' }] };
+  const plain = { role: 'x', superuser: null, powers: [], granted: false };
   const good: RestoreFacts = {
     database: 'pe-rbac', preparedTransactions: 0, slots: [], subscriptions: [], build: '1', buildHere: '1', major: 15, majorHere: 15,
-    missingRoles: [], foreignExtensions: [], free: 1e9, supersededBytes: 0, stagingBytes: 1e8, walBytes: 1e8,
+    missingRoles: [], foreignExtensions: [], absentExtensions: [], restorer: 'us', owner: 'pe-rbac', ownership: { owners: [], extensionRows: [], givenOn: [] },
+    rolesHere: [], free: 1e9, supersededBytes: 0, stagingBytes: 1e8, walBytes: 1e8,
   }; // prettier-ignore
   test('never without a reason', () => expect(restoreRefusals(good)).toEqual([]));
   test.each([
@@ -133,12 +143,35 @@ describe('a restore is refused', () => {
     [{ major: 14 }, 'PostgreSQL 14, this host has 15'],
     [{ missingRoles: ['x'] }, 'no role x'],
     [{ foreignExtensions: ['dblink'] }, 'dblink'],
+    [{ absentExtensions: ['dblink'] }, 'does not have: dblink'],
+    [{ ownership: { ...none, extensionRows: ['public.jobs'] } }, 'public.jobs'],
+    [{ ownership: { ...none, givenOn: [{ thing: 'table public.t', by: 'b' }] } }, 'table public.t were given by b'],
+    [{ rolesHere: [{ ...plain, role: 'us', superuser: 'us' }] }, 'us, which loads, is one here'],
+    [{ rolesHere: [{ ...plain, role: 'us', superuser: 'dba' }] }, 'may become dba'],
+    [{ rolesHere: [{ ...plain, role: 'pe-rbac', superuser: 'pe-rbac' }] }, 'owns database "pe-rbac", is one here'],
+    [
+      { ownership: ofX, rolesHere: [{ ...plain, superuser: 'x' }] },
+      'x, who owns table public.t and 1 more, is one here',
+    ],
+    [{ ownership: ofX, rolesHere: [{ ...plain, powers: ['CREATEROLE'] }] }, 'than a plain role (CREATEROLE)'],
     [{ free: 2e8 }, 'too little space'],
   ] as [Partial<RestoreFacts>, string][])('for %j, in a sentence with a way out', (facts, sentence) => {
     const refusals = restoreRefusals({ ...good, ...facts });
     expect(refusals).toHaveLength(1);
     expect(refusals[0]?.why).toContain(sentence);
     expect(refusals[0]?.hint).not.toBe('');
+  });
+  test('not for an owner with powers whom an admin gave to the role that loads', () => {
+    const given = { ...plain, powers: ['pg_monitor'], granted: true };
+    expect(restoreRefusals({ ...good, ownership: ofX, rolesHere: [given] })).toEqual([]);
+  });
+  test('once, with all reasons and everything to type', () => {
+    const facts = { ...good, missingRoles: ['x'], ownership: ofX, rolesHere: [{ ...plain, superuser: 'x' }] };
+    const { why, hint } = refusalOf({ ...facts, foreignExtensions: ['dblink'] }) ?? { why: '', hint: '' };
+    expect(why.split('; ')).toHaveLength(3);
+    expect(hint).toContain('CREATE ROLE "x"');
+    expect(hint).toContain('ALTER TABLE public.t OWNER TO "pe-rbac"');
+    expect(hint).toContain('name: pe-rbac, extensions: [dblink]');
   });
   test('not for space that the database of an older drop holds: that one goes, and only then', () => {
     const full = { ...good, free: 2e8, supersededBytes: 1e8 };
@@ -152,6 +185,26 @@ describe('a restore is refused', () => {
   });
 });
 
+describe('a database that waits to go live', () => {
+  const rule = { database: 'a', limitMs: 1000, cron: '3 * * * *' };
+  const at = (ms: number): Date => new Date(Date.UTC(2026, 0, 1) + ms);
+  const putOff = { kind: 'put off', why: 'an agent runs' } as const;
+  const since = at(0).toISOString();
+  test('is overdue from the limit on, counted from the first drop, with the last reason', () => {
+    const first = waitingAfter(undefined, { kind: 'not tried' }, at(0), rule);
+    expect(first).toMatchObject({ since, why: expect.stringContaining('"3 * * * *"') as string });
+    const second = waitingAfter(first, putOff, at(999), rule);
+    expect(second).toEqual({ since, why: 'an agent runs' });
+    const third = waitingAfter(second, { kind: 'not tried' }, at(1000), rule);
+    expect(third?.overdue).toMatch(/^Database a .* since 2026-01-01T00:00:00.000Z .*: an agent runs\. .* type: /);
+  });
+  test('is not overdue where the clock was put back, and forgotten where it waits no longer', () => {
+    const waiting = { since, why: 'x', overdue: 'y' };
+    expect(waitingAfter(waiting, putOff, at(-5000), rule)).toEqual({ since, why: 'an agent runs' });
+    expect(waitingAfter(waiting, { kind: 'over' }, at(5000), rule)).toBeUndefined();
+  });
+});
+
 describe('an archive list', () => {
   const list = [
     '2; 3079 16385 EXTENSION - citext ', '3500; 0 0 COMMENT - EXTENSION citext ', '10; 2615 16400 SCHEMA - pglogical postgres',
@@ -162,14 +215,18 @@ describe('an archive list', () => {
     '3520; 0 16500 TABLE DATA public roles pe-rbac', '3521; 0 0 COMMENT public TABLE roles pe-rbac',
   ]; // prettier-ignore
   const entries = parseArchiveList(['; Archive created', ...list].join('\n'));
-  test('keeps what an owner may restore, and nothing of superusers', () => {
-    const kept = filterArchiveList(entries, { owner: 'pe-rbac', publicIsOwners: true }).split('\n').filter(Boolean);
-    expect(kept).toEqual([list[4], list[5], list[10], list[11], list[13], list[14]]);
+  const kept = (owners: string[]) => filterArchiveList(entries, owners).split('\n').filter(Boolean);
+  test('keeps what its owners may restore, and nothing that a superuser makes or sets', () => {
+    expect(kept(['pe-rbac'])).toEqual([list[5], list[10], list[13], list[14]]);
   });
-  test("leaves the grants of a superuser's public schema out", () => {
-    expect(filterArchiveList(entries, { owner: 'pe-rbac', publicIsOwners: false })).not.toContain(
-      'ACL - SCHEMA public',
-    );
+  test('keeps rights and rows of the owners alone, though a name has blanks: the others are of extensions', () => {
+    const more = [
+      '3530; 0 0 ACL public FUNCTION citext_eq(citext, citext) postgres',
+      '3531; 0 0 ACL public TABLE x app owner',
+    ];
+    const both = parseArchiveList([...list, ...more].join('\n'));
+    expect(filterArchiveList(both, ['app owner'])).toContain(more[1]);
+    expect(filterArchiveList(both, ['app owner', 'pe-rbac'])).not.toContain(more[0]);
   });
   test('names the sequences', () => expect(sequenceList(entries)).toBe(`${list[10] ?? ''}\n`));
 });

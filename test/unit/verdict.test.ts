@@ -74,6 +74,15 @@ describe('the verdict of status', () => {
       1,
       'sync-certs is held on the spare: 9 removals',
     ],
+    [
+      'a database waits too long to go live, though a job fails as well',
+      {
+        components: [component({ state: 'staged', overdue: 'Database a waits. Type: x' })],
+        failing: [{ job: 'restore-dbs', latched: false, why: 'put off' }],
+      },
+      1,
+      'WARNING: Database a waits. Type: x',
+    ],
     ['an active has no spare', { role: 'active', hasSpare: false }, 1, 'pe_failover_passive_master'],
   ] as const)('when %s', (_, extra, code, text) => {
     const verdict = judgeStatus(situation(extra));

@@ -5,8 +5,10 @@ import { eachDatabase } from '../../puppet/each-database.ts';
 import { findByOid, maintenanceDatabase } from '../../puppet/database-facts.ts';
 import { sweepLeftovers } from '../../puppet/database-staging.ts';
 import type { DropReference } from '../../rules/receipt.ts';
+import type { Attempt } from '../../rules/waiting.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
-import { createRecordStore, type RecordStore } from './record.ts';
+import { createOverdueBook, type OverdueBook } from './overdue.ts';
+import { createRecordStore, type RecordStore, type Staged } from './record.ts';
 import { referenceOf, stageDrop } from './stage.ts';
 import { quarantine, recoverOne, switchStaged, type Switched } from './switch.ts';
 import type { RestoreDbsOptions, RestoredDatabase } from './tools.ts';
@@ -17,23 +19,42 @@ const switching = new Set(['cron', 'by hand', 'promotion']);
 /** Loads what arrived beside the live databases at once, and makes it live at its predictable minute. */
 export function createRestoreDbs(options: RestoreDbsOptions): Job {
   const streams = options.databases.map(({ name }) => `db-dump.${name}`);
-  const owed: Owed = new Set();
+  const cron = options.cron ?? '3 * * * *';
+  const limitMs = options.stagedLimitMs ?? 6 * hourMs;
+  const memory: Memory = { owed: new Set(), overdue: createOverdueBook({ limitMs, cron }) };
   return {
     name: 'restore-dbs',
     role: 'passive',
-    triggers: [{ kind: 'start' }, { kind: 'drop', streams }, { kind: 'cron', expression: options.cron ?? '3 * * * *' }],
+    triggers: [
+      { kind: 'start' },
+      { kind: 'drop', streams },
+      { kind: 'cron', expression: cron },
+      { kind: 'every', ms: Math.min(limitMs, hourMs) }, // stops nothing: sees what waits though no minute comes
+    ],
     run: (context) =>
-      eachDatabase(options.databases, context.signal, (database) => restoreOne(options, database, owed, context)),
+      eachDatabase(options.databases, context.signal, (database) =>
+        restoreOne(allowing(options, database), database, memory, context),
+      ),
   };
 }
 
-/** Databases whose minute came, and whose switch was put off since: the retry of such a pass may switch. */
-type Owed = Set<string>;
+const allowing = (tools: RestoreDbsOptions, { extensions }: RestoredDatabase): RestoreDbsOptions => ({
+  ...tools,
+  host: { ...tools.host, allowedExtensions: [...tools.host.allowedExtensions, ...extensions] },
+});
+
+const hourMs = 3_600_000;
+
+interface Memory {
+  /** Databases whose minute came, and whose switch was put off since: the retry of such a pass may switch. */
+  readonly owed: Set<string>;
+  readonly overdue: OverdueBook;
+}
 
 async function restoreOne(
   tools: RestoreDbsOptions,
   database: RestoredDatabase,
-  owed: Owed,
+  { owed, overdue }: Memory,
   context: PassContext,
 ): Promise<Outcome> {
   const { name } = database;
@@ -50,14 +71,33 @@ async function restoreOne(
   const { staged } = await store.read();
   if (!isMinute || staged === undefined) {
     if (isMinute) owed.delete(name);
+    await overdue.note(name, store, untried(database, staged), context);
     if (staging instanceof Failure) throw staging;
     return staging ?? { kind: 'unchanged', why: staged === undefined ? 'nothing arrived' : 'staged already' };
   }
-  const switched = await switchStaged(tools, database, staged, context);
+  const switched = await switchStaged(tools, database, staged, context).catch(async (error: unknown) => {
+    const { class: errorClass, message: why } = toFailure(error);
+    if (errorClass !== 'interrupted') await overdue.note(name, store, { kind: 'put off', why }, context);
+    throw error;
+  });
   if (switched.kind !== 'not tried' || switched.outcome.kind !== 'waiting') owed.delete(name);
+  await overdue.note(name, store, attemptOf(switched), context);
   const outcome = await conclude(tools, store, next, switched);
   if (staging instanceof Failure) throw staging;
   return outcome;
+}
+
+// A database that waits for a promotion, and what changed by use alone, wait by design.
+function untried(database: RestoredDatabase, staged: Staged | undefined): Attempt {
+  if (staged === undefined) return { kind: 'over', why: 'nothing is loaded that differs' };
+  const byDesign = database.switch === 'promotion' || staged.byUse === true;
+  return byDesign ? { kind: 'over', why: 'it differs no more in what counts' } : { kind: 'not tried' };
+}
+
+function attemptOf(switched: Switched): Attempt {
+  if (switched.kind !== 'not tried') return { kind: 'over', ...(switched.kind === 'live' && { why: switched.why }) };
+  const { kind, why } = switched.outcome;
+  return kind === 'waiting' || kind === 'held' ? { kind: 'put off', why } : { kind: 'over', why };
 }
 
 /** A failure is handed on: it must not keep an older drop, which is loaded and checked, from going live. */

@@ -3,6 +3,7 @@ import { Failure } from '../../errors.ts';
 import type { DumpDetail } from '../../puppet/database-dump.ts';
 import type { Need } from '../../rules/manifest.ts';
 import type { DropReference } from '../../rules/receipt.ts';
+import type { Waiting } from '../../rules/waiting.ts';
 import { readIfThere, writeFileAtomic } from '../../system/files.ts';
 
 /** A drop that is loaded and checked. Written after the check, with the OID: a database of that name alone proves nothing. */
@@ -15,6 +16,8 @@ export interface Staged {
   readonly detail: DumpDetail;
   /** The receipt `staged` is written. */
   readonly reported?: true;
+  /** Differs from the live one only in what changes by use: waits by design. */
+  readonly byUse?: true;
 }
 
 /** What the spare remembers of one database between passes. */
@@ -23,6 +26,7 @@ export interface RestoreRecord {
   readonly staged?: Staged;
   /** A content that did not load or was not healthy: refused until `release`. */
   readonly quarantined?: { readonly drop: DropReference; readonly why: string };
+  readonly waiting?: Waiting;
 }
 
 export interface RecordStore {

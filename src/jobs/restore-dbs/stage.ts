@@ -4,6 +4,7 @@ import { readDigests, type DatabaseDigests } from '../../puppet/database-digest.
 import type { DumpDetail } from '../../puppet/database-dump.ts';
 import { stageDatabase } from '../../puppet/database-staging.ts';
 import { stagingName } from '../../rules/database-names.ts';
+import { isOwnership } from '../../rules/ownership.ts';
 import type { DropReference } from '../../rules/receipt.ts';
 import { isVolatilePattern, parseVolatile } from '../../rules/volatile.ts';
 import type { Outcome, PassContext } from '../job.ts';
@@ -33,9 +34,10 @@ export async function stageDrop(
     const superseded = record.staged?.name;
     const staging = { database, name, directory, build: manifest.build, detail, superseded };
     const oid = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
-    const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail };
+    const byUse = live.digest === detail.digest ? { byUse: true as const } : {};
+    const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail, ...byUse };
     await store.write({ ...record, staged });
-    const why = live.digest === detail.digest ? 'staged; differs only in what changes by use' : 'staged and checked';
+    const why = 'byUse' in staged ? 'staged; differs only in what changes by use' : 'staged and checked';
     await reportStaged(tools, store, staged, why);
     return { kind: 'done', why };
   } catch (error) {
@@ -123,7 +125,8 @@ function parseDetail(value: Readonly<Record<string, unknown>>): DumpDetail {
     entry !== null &&
     'name' in entry &&
     'schema' in entry &&
-    typeof entry.name === 'string';
+    typeof entry.name === 'string' &&
+    typeof entry.schema === 'string';
   const sound =
     typeof value['digest'] === 'string' &&
     typeof value['wholeDigest'] === 'string' &&
@@ -132,6 +135,7 @@ function parseDetail(value: Readonly<Record<string, unknown>>): DumpDetail {
     isTexts(value['roles']) &&
     isTexts(value['volatile']) &&
     (value['volatile'] as string[]).every(isVolatilePattern) &&
+    (value['ownership'] === undefined || isOwnership(value['ownership'])) &&
     Array.isArray(value['extensions']) &&
     value['extensions'].every(isExtension);
   if (sound) return value as unknown as DumpDetail;

@@ -10,7 +10,7 @@ import {
 import { runningOf } from '../../puppet/services.ts';
 import { leavingOf } from '../../rules/leaving.ts';
 import { previousName } from '../../rules/database-names.ts';
-import { restoreRefusals } from '../../rules/restore-refusals.ts';
+import { refusalOf } from '../../rules/restore-refusals.ts';
 import { type Outcome, type PassContext } from '../job.ts';
 import type { RecordStore, Staged } from './record.ts';
 import { liveDigests } from './stage.ts';
@@ -43,7 +43,10 @@ export async function switchStaged(
     return not('held', why);
   }
   const missing = await tools.keyFiles.missing(staged.needs);
-  if (missing.length > 0) return not('waiting', `key files have not arrived: ${missing.join(', ')}`);
+  if (missing.length > 0) {
+    const way = 'on the active, type: pe-failover run sync-files';
+    return not('waiting', `key files have not arrived: ${missing.join(', ')}; ${way}`);
+  }
   return await tools.withServicesLock(() => doSwitch(tools, database, staged, context));
 }
 
@@ -86,8 +89,9 @@ async function mayBeReplaced(
   signal: AbortSignal,
 ): Promise<number> {
   await using session = await tools.admin.connect(maintenanceDatabase, { signal });
-  const drop = { database, build: staged.build, detail: { ...staged.detail, bytes: 0 } };
-  const [refusal] = restoreRefusals(await gatherRestoreFacts(session, tools.admin, drop, tools.host));
+  const restorer = tools.restorer.role;
+  const drop = { database, build: staged.build, detail: { ...staged.detail, bytes: 0 }, restorer };
+  const refusal = refusalOf(await gatherRestoreFacts(session, tools.admin, drop, tools.host));
   if (refusal !== undefined) throw new Failure('config', 'cannot restore database', { where: database, ...refusal });
   return (await requireDatabase(session, database)).oid;
 }

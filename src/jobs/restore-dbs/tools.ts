@@ -15,6 +15,8 @@ export interface RestoredDatabase {
   readonly services: readonly string[];
   /** What must be healthy again if it was. */
   readonly health: readonly string[];
+  /** Extensions that its dumps may ask for, besides those that every dump may. */
+  readonly extensions: readonly string[];
   /** `promotion`: loaded and checked now, live only when this host becomes active. */
   readonly switch: 'schedule' | 'promotion';
 }
@@ -47,4 +49,6 @@ export interface RestoreDbsOptions extends SwitchParts {
   readonly parallel?: number;
   readonly timeoutMs?: number;
   readonly cron?: string;
+  /** How long a loaded database may wait for its switch before a WARNING says so. */
+  readonly stagedLimitMs?: number;
 }

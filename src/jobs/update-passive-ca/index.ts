@@ -1,5 +1,6 @@
 import { pruneArchive } from '../../drops/archive.ts';
 import type { Holds } from '../../drops/holds.ts';
+import type { MadeHereFile } from '../../drops/made-here-file.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../drops/intake.ts';
 import { compareLive, type Drift } from '../../puppet/ca-drift.ts';
 import { resolveDrop, type ResolvedDrop } from '../../puppet/ca-drop.ts';
@@ -7,6 +8,7 @@ import { foreignCa } from '../../puppet/ca-foreign.ts';
 import type { HeldCa, HeldStore } from '../../puppet/ca-held.ts';
 import type { LiveCa } from '../../puppet/ca-live.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
+import { ownOfCa } from '../../puppet/ca-made-here.ts';
 import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
 import { dropName } from '../../rules/manifest.ts';
 import { counted } from '../../rules/spoken.ts';
@@ -31,6 +33,8 @@ export interface UpdatePassiveCaTools {
   readonly archive: string;
   readonly serialGap?: bigint;
   readonly adoption: AdoptionTools;
+  /** For the active to ask for. */
+  readonly madeHere: Pick<MadeHereFile, 'write'>;
   /** Milliseconds between whole compares. */
   readonly every?: number;
 }
@@ -209,6 +213,7 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const back = drift.differs.filter((path) => !applied.own.includes(path));
   if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
+  await tools.madeHere.write(await ownOfCa(tools.live, drift, applied.own));
   const verdict = await orHeld(tools, driftVerdict(drift, applied));
   const told = JSON.stringify([drop.sequence, verdict.state, verdict.live, verdict.madeHere]);
   if (told !== memory.reported) {
@@ -220,8 +225,11 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   return { kind: applied.actions > 0 ? 'done' : 'unchanged', why: verdict.why, detail };
 }
 
-function driftVerdict({ unhealable, madeHere }: Drift, { bad, actions, own }: Applied): Verdict {
-  const made = { ...madeHere, certificates: madeHere.certificates + own.length };
+function driftVerdict({ unhealable, own }: Drift, { bad, actions, own: renewed }: Applied): Verdict {
+  const made = {
+    certificates: own.certificates.length + renewed.length,
+    revocations: own.revocations.length,
+  };
   const differing = [...bad.keys()].sort();
   const ok = differing.length === 0 && unhealable.length === 0;
   const live = { ok, missing: unhealable, differing };

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import type { Holds } from '../../drops/holds.ts';
 import type { Intake } from '../../drops/intake.ts';
 import { planFiles, type FilesPlan } from '../../rules/files-plan.ts';
+import type { ManifestFile } from '../../rules/manifest.ts';
 import { failureOfAll, type Obstacle } from '../../rules/obstacles.ts';
 import { counted } from '../../rules/spoken.ts';
+import type { AcceptedEntry } from '../../system/accepted-set.ts';
 import type { Accounts } from '../../system/accounts.ts';
 import { listDirectory } from '../../system/files.ts';
 import type { Outcome, PassContext } from '../job.ts';
@@ -68,11 +70,15 @@ type HealPlan = Pick<FilesPlan, 'place' | 'keep' | 'remove'>;
 /** All that is accepted shall be live, and what earlier drops removed shall be gone. */
 function planOf({ home, allowed, neededByDatabases: keyFiles }: HealTools, leftOut: LeftOut | undefined): HealPlan {
   const older = planFiles({ files: leftOut?.files ?? [], deleted: leftOut?.removals ?? [] }, { allowed, keyFiles });
-  // Of a set that an earlier version made, nothing is known of who owned its files.
-  const files = [...home.set.all()].map((entry) => ({ owner: 'root', group: 'root', ...entry }));
-  const { place } = planFiles({ files, deleted: [] }, { allowed, keyFiles });
+  const accepted = [...home.set.all()].map(asFile);
+  const { place } = planFiles({ files: accepted, deleted: [] }, { allowed, keyFiles });
   return { ...older, place };
 }
+
+/** Of a set that an earlier version made, nothing is known of who owned its files. */
+const asFile = ({ path, size, sha256, mode, owner = 'root', group = 'root' }: AcceptedEntry): ManifestFile => ({
+  ...{ path, size, sha256, mode, owner, group },
+});
 
 interface Healing {
   readonly accounts: Accounts;

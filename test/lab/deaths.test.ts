@@ -1,0 +1,127 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { dieAt, dieWhenThere, stepsOf, untilClean } from './death.ts';
+import { eventually } from './eventually.ts';
+import { startLightPair, untilCaEqual, type LightPair } from './light-pair.ts';
+import { count } from './numbers.ts';
+import { everything, secrets, untilAgreed, type LabMaster } from './pair.ts';
+import { consoleUnit, psql, rbac } from './provision.ts';
+
+let pair: LightPair;
+beforeAll(async () => {
+  pair = await startLightPair('deaths', { configuration: everything, withConsole: true });
+  await untilAgreed(pair);
+}, 300_000);
+afterAll(() => pair[Symbol.asyncDispose]());
+
+interface Operation {
+  readonly job: string;
+  /** Something on the active that the spare has to follow, another one each time. */
+  change(n: number): Promise<void>;
+  untilThere(): Promise<unknown>;
+}
+
+const secret = (master: LabMaster, name: string): string => join(master.path(secrets), name);
+const roles = (master: LabMaster): Promise<string> =>
+  psql(master, rbac, 'SELECT id, display_name, description FROM roles ORDER BY id');
+
+const operations: readonly Operation[] = [
+  {
+    job: 'update-passive-ca',
+    change: async (n) => {
+      const { ca } = pair;
+      await ca.signMany([`stays-${n}.lab`, `goes-${n}.lab`]);
+      await ca.clean(`goes-${n}.lab`);
+    },
+    untilThere: () => untilCaEqual(pair, 60_000),
+  },
+  {
+    job: 'update-passive-files',
+    change: async (n) => {
+      rmSync(secret(pair.a, `new-${n - 1}`), { force: true });
+      await writeFile(secret(pair.a, 'eyaml'), `secret ${n}\n`, { mode: 0o600 });
+      await writeFile(secret(pair.a, `new-${n}`), `new ${n}\n`, { mode: 0o600 });
+    },
+    untilThere: () =>
+      eventually(
+        'the secrets are there',
+        () => readFileSync(secret(pair.b, 'eyaml'), 'utf8') === readFileSync(secret(pair.a, 'eyaml'), 'utf8'),
+        { withinMs: 60_000 },
+      ),
+  },
+  {
+    job: 'restore-dbs',
+    change: async (n) =>
+      void (await psql(pair.a, rbac, `INSERT INTO roles (display_name) VALUES ('role ${n} ${Date.now()}')`)),
+    untilThere: () =>
+      eventually('the roles are there', async () => (await roles(pair.a)) === (await roles(pair.b)), {
+        withinMs: 120_000,
+        everyMs: 300,
+      }),
+  },
+];
+
+let changes = 0;
+const nextChange = ({ change }: Operation): Promise<void> => change((changes += 1));
+
+/** After the host is back, all is well without a hand, and the next change comes through. */
+async function survive(host: LabMaster, operation: Operation): Promise<void> {
+  await host.boot();
+  await operation.untilThere();
+  await untilClean(pair.b, [consoleUnit, 'postgresql@15-main', 'pe-failover']);
+  await nextChange(operation);
+  await operation.untilThere();
+  await untilClean(pair.b, [consoleUnit, 'postgresql@15-main', 'pe-failover']);
+}
+
+const ways = [
+  ['is ended', false],
+  ['loses its power', true],
+] as const;
+
+describe.each(operations)('a spare in the middle of $job', (operation) => {
+  it.each(ways)(
+    'that %s at any journalled step comes back whole, and takes the next drop',
+    async (_, powerLoss) => {
+      const steps = await stepsOf(pair.b, operation.job, async () => {
+        await nextChange(operation);
+        await operation.untilThere();
+        await untilClean(pair.b, [consoleUnit]);
+      });
+      expect(steps.length).toBeGreaterThan(1);
+      for (const step of new Set(steps)) {
+        count('deaths tried');
+        try {
+          await dieAt(pair.b, { job: operation.job, step }, () => nextChange(operation), { powerLoss });
+          await survive(pair.b, operation);
+        } catch (cause) {
+          throw new Error(`died at step "${step}" of ${operation.job}`, { cause });
+        }
+        count('deaths survived');
+      }
+    },
+    900_000,
+  );
+});
+
+describe('a push', () => {
+  const [sync] = operations as [Operation];
+  const points: readonly (readonly [string, 'a' | 'b', string])[] = [
+    ['the active when its drop is packed', 'a', '/var/lib/pe_failover/outbox/sync-certs'],
+    ['the spare when rsync begins', 'b', '/var/lib/pe_failover/inbox/sync-certs'],
+    ['the spare when the drop is published', 'b', '/var/lib/pe_failover/inbox/sync-certs/ready'],
+    ['the spare when root takes it over', 'b', '/var/lib/pe_failover/taken/sync-certs'],
+  ];
+  it.each(points.flatMap((point) => ways.map((way) => [...point, ...way] as const)))(
+    'after which %s (%s, %s) %s loses nothing',
+    async (_name, side, directory, _way, powerLoss) => {
+      count('deaths tried');
+      await dieWhenThere(pair[side], directory, () => nextChange(sync), { powerLoss });
+      await survive(pair[side], sync);
+      count('deaths survived');
+    },
+    300_000,
+  );
+});
