@@ -19,16 +19,18 @@ export const keptPlaces = (paths: Paths): { readonly what: string; readonly path
  * learns from it where the rest is.
  */
 export function purgeFiles(paths: Paths): Change[] {
-  const { data, inbox, events, run, config } = paths;
+  const { data, inbox, events, config } = paths;
   return [
     { ...removeTree(inbox, 'the inbox'), make: () => removeHostile(inbox) },
     removeTree(data, 'the state and archive'),
     removeTree(dirname(events), 'the events'),
-    removeTree(run, 'the sockets'),
     removeFacts(paths),
     removeTree(dirname(config), 'the configuration and keys'),
   ];
 }
+
+/** Sockets alone: nothing of it is kept. */
+export const removeRun = ({ run }: Paths): Change => removeTree(run, 'the sockets');
 
 export const isThere = async (path: string): Promise<boolean> =>
   (await lstat(path).catch(() => undefined)) !== undefined;

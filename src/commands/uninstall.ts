@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { makeChanges, type Change, type Making } from '../agent/change.ts';
 import { endUnits, removeUnits } from '../agent/own-units.ts';
-import { isThere, keptPlaces, purgeFiles } from '../agent/purge.ts';
+import { isThere, keptPlaces, purgeFiles, removeRun } from '../agent/purge.ts';
 import { doorRemoved, foreignAccount } from '../agent/removal.ts';
 import { demandRoot, openHost, openMaster, program, type Host } from '../app.ts';
 import { Failure, toFailure } from '../errors.ts';
@@ -36,6 +36,7 @@ export async function uninstall(
   const removals = [
     ...(units === undefined ? [] : removeUnits(units)),
     ...doorRemoved(parts),
+    removeRun(host.paths),
     ...(postgres?.own?.changes ?? []),
     ...(purge ? purgeFiles(host.paths) : []),
   ];

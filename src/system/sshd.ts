@@ -26,6 +26,9 @@ function sshdFailure(error: unknown, args: readonly string[]): unknown {
     const hint = 'Type: apt-get install openssh-server, or dnf install openssh-server, and start it';
     return new Failure('config', 'sshd is not on this machine', { hint, cause: error });
   }
-  const hint = `Type: sshd ${args.join(' ')}`;
+  // Made when sshd starts, which a socket may not have done yet.
+  const lacksDirectory = /privilege separation directory: (\S+)/.exec(error.stderr)?.[1];
+  const hint =
+    lacksDirectory === undefined ? `Type: sshd ${args.join(' ')}` : `Type: mkdir -p -m 0755 ${lacksDirectory}`;
   return new Failure('config', 'sshd does not tell its settings', { why: error.message, hint, cause: error });
 }

@@ -44,6 +44,7 @@ it('leaves configuration and data alone, and of the rest nothing', async (contex
   expect(since(before, own).filter((path) => !kept.test(path))).toEqual([]);
   expect(own.read('/etc/puppetlabs/pe_failover/keys/signing.pem')).toContain('PRIVATE KEY');
   expect(own.read('/opt/puppetlabs/facter/facts.d/pe_failover.yaml')).toContain('passive');
+  expect(own.run('test', '-e', '/run/pe_failover').code).toBe(1);
   expect(own.command('uninstall').output).toContain('Nothing to remove.');
 
   expect(own.command(...asSpare).code).toBe(0);
