@@ -34,7 +34,7 @@ export interface Need {
   readonly sha256: string;
 }
 
-export type DropKind = 'whole' | 'delta' | 'made-here';
+export type DropKind = 'whole' | 'delta';
 
 export interface Manifest {
   readonly format: 1;
@@ -121,7 +121,7 @@ export function readManifest(value: unknown): Manifest {
     platform: field.text('platform', 40),
     build: field.text('build', 200),
     ...field.optionalText('program', 40),
-    kind: field.oneOf('kind', ['whole', 'delta', 'made-here'] as const),
+    kind: field.oneOf('kind', ['whole', 'delta'] as const),
     ...field.optionalText('base', 64),
     digest: field.matching('digest', isDigest),
     files,

@@ -66,7 +66,7 @@ export const aManifest: fc.Arbitrary<Manifest> = fc
       capturedAt: aTime,
       platform: fc.constantFrom('pe', 'puppet', 'debian'),
       build: fc.string({ maxLength: 20 }),
-      kind: fc.constantFrom('whole' as const, 'delta' as const, 'made-here' as const),
+      kind: fc.constantFrom('whole' as const, 'delta' as const),
       digest: aDigest,
       deleted: fc.constantFrom([], ['zzz-gone/at once']),
       needs: fc.constantFrom([], [{ file: 'etc/keys.json', sha256: 'a'.repeat(64) }]),

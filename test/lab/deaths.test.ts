@@ -76,6 +76,17 @@ async function survive(host: LabMaster, operation: Operation): Promise<void> {
   await untilClean(pair.b, [consoleUnit, 'postgresql@15-main', 'pe-failover']);
 }
 
+async function surviving(death: string, live: () => Promise<void>): Promise<void> {
+  count('deaths tried');
+  try {
+    await live();
+  } catch (cause) {
+    throw new Error(`did not survive ${death}`, { cause });
+  }
+  count('deaths survived');
+  process.stderr.write(`lab: survived ${death}\n`);
+}
+
 const ways = [
   ['is ended', false],
   ['loses its power', true],
@@ -92,14 +103,11 @@ describe.each(operations)('a spare in the middle of $job', (operation) => {
       });
       expect(steps.length).toBeGreaterThan(1);
       for (const step of new Set(steps)) {
-        count('deaths tried');
-        try {
+        const death = `${operation.job} at step "${step}"${powerLoss ? ', power lost' : ''}`;
+        await surviving(death, async () => {
           await dieAt(pair.b, { job: operation.job, step }, () => nextChange(operation), { powerLoss });
           await survive(pair.b, operation);
-        } catch (cause) {
-          throw new Error(`died at step "${step}" of ${operation.job}`, { cause });
-        }
-        count('deaths survived');
+        });
       }
     },
     900_000,
@@ -117,10 +125,10 @@ describe('a push', () => {
   it.each(points.flatMap((point) => ways.map((way) => [...point, ...way] as const)))(
     'after which %s (%s, %s) %s loses nothing',
     async (_name, side, directory, _way, powerLoss) => {
-      count('deaths tried');
-      await dieWhenThere(pair[side], directory, () => nextChange(sync), { powerLoss });
-      await survive(pair[side], sync);
-      count('deaths survived');
+      await surviving(`a push, ${directory}${powerLoss ? ', power lost' : ''}`, async () => {
+        await dieWhenThere(pair[side], directory, () => nextChange(sync), { powerLoss });
+        await survive(pair[side], sync);
+      });
     },
     300_000,
   );

@@ -8,12 +8,8 @@ export const cache = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cac
 
 export const hash12 = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
 
-/** Runs a tool of this machine to its end; gives what it printed. */
+/** Runs a tool of this machine to its end, in this machine's environment (how it reaches packages); gives what it printed. */
 export async function run(file: string, args: readonly string[], timeoutMs = 60_000, input = ''): Promise<string> {
-  return (await exec({ file, args, timeoutMs, input, env: proxies() })).stdout;
-}
-
-function proxies(): Record<string, string> {
-  const names = ['http_proxy', 'https_proxy', 'no_proxy'];
-  return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+  const env = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return (await exec({ file, args, timeoutMs, input, env: Object.fromEntries(env) })).stdout;
 }
