@@ -2,7 +2,8 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { hash8, makeInbox, ownPairing } from './agent/installation.ts';
+import { hash8, ownPairing } from './agent/installation.ts';
+import { makeInbox } from './agent/own-directories.ts';
 import type { SessionParts } from './agent/role-session.ts';
 import { loadConfig, type Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
@@ -24,8 +25,8 @@ import { createState } from './system/state.ts';
 
 /** The launcher of this program: beside `dist` or `src`. */
 export const program = join(import.meta.dirname, '../bin/pe-failover');
-export const sampleConfig = (): string =>
-  readFileSync(join(import.meta.dirname, '../templates/pe_failover.yaml'), 'utf8');
+export const template = (name: string): string => readFileSync(join(import.meta.dirname, '../templates', name), 'utf8');
+export const sampleConfig = (): string => template('pe_failover.yaml');
 
 /** This machine as one master, before it is known whether it was installed. */
 export interface Host {
@@ -69,13 +70,23 @@ export async function openHost(root: string): Promise<Host> {
   };
 }
 
+export const puppetProgram = (): string =>
+  existsSync('/opt/puppetlabs/bin/puppet') ? '/opt/puppetlabs/bin/puppet' : 'puppet';
+
+/** What makes users and gives files away. Asked before anything is read that root alone may read. */
+export function demandRoot(root: string): void {
+  if (root !== '/' || userInfo().uid === 0) return;
+  throw new Failure('usage', 'only root may do this', { hint: 'Type it again with sudo, or as root' });
+}
+
 // Below a root of its own nothing is asked of the machine's puppet.
 async function askCertname(config: Config, root: string): Promise<string | undefined> {
   if (root !== '/') return undefined;
-  const puppet = config.paths.puppet ?? 'puppet';
-  const asked = await exec({ file: puppet, args: ['config', 'print', 'certname'], timeoutMs: 60_000 }).catch(
-    () => undefined,
-  );
+  const asked = await exec({
+    file: config.paths.puppet ?? puppetProgram(),
+    args: ['config', 'print', 'certname'],
+    timeoutMs: 60_000,
+  }).catch(() => undefined);
   return asked?.stdout.trim().split('\n').at(-1);
 }
 

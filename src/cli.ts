@@ -5,6 +5,8 @@ import { Failure, toFailure } from './errors.ts';
 interface Verb {
   readonly command: string;
   readonly describe: string;
+  /** Of systemd's units, not of people: not shown by --help. */
+  readonly hidden?: true;
   readonly options?: Readonly<Record<string, Options>>;
   run(given: Given, signal: AbortSignal): Promise<number>;
 }
@@ -27,6 +29,7 @@ const verbs: readonly Verb[] = [
       'auth-key': value('The line that the active printed (with --passive)'),
       adopt: value("Fingerprint of the active's CA: take its CA and data (with --passive)"),
       'renew-host-key': flag('The spare was reinstalled: forget its old keys, pin its host key'),
+      'no-start': flag('Leave the agent disabled and stopped'),
       'dry-run': flag('List every change, make none'),
     },
     run: async (given) => {
@@ -39,13 +42,36 @@ const verbs: readonly Verb[] = [
         adopt: text(given['adopt']),
         renewHostKey: given['renew-host-key'] === true,
         dryRun: given['dry-run'] === true,
+        noStart: given['no-start'] === true,
       });
     },
+  },
+  {
+    command: 'uninstall',
+    describe: 'End the agent and remove what install made, but for configuration and data',
+    options: {
+      purge: flag('Configuration, keys, state and archive, too; databases that were loaded here'),
+      'dry-run': flag('List every change, make none'),
+    },
+    run: async (given, signal) =>
+      (await import('./commands/uninstall.ts')).uninstall(
+        root(given),
+        { purge: given['purge'] === true, dryRun: given['dry-run'] === true },
+        signal,
+      ),
   },
   {
     command: 'agent',
     describe: 'Run until a signal ends it',
     run: async (given, signal) => (await import('./commands/agent.ts')).runAgent(root(given), signal),
+  },
+  {
+    command: 'recover',
+    describe: 'Open what an interrupted switch of a database left closed',
+    hidden: true,
+    options: { 'before-services': flag('Open the databases alone: services that wait for this are started later') },
+    run: async (given, signal) =>
+      (await import('./commands/recover.ts')).recover(root(given), given['before-services'] === true, signal),
   },
   {
     command: 'status',
@@ -138,14 +164,17 @@ async function parse(args: readonly string[]): Promise<number> {
     .option('root', { type: 'string', default: '/', describe: 'Everything but sockets lies below this directory' })
     .version(false)
     .demandCommand(1, 'say what to do')
+    .parserConfiguration({ 'boolean-negation': false }) // --no-start is a word of its own
     .strict()
     .wrap(100)
     .exitProcess(false)
     .fail((message, error) => {
       throw error ?? new Failure('usage', message, { hint: 'Type: pe-failover --help' });
     });
-  for (const { command, describe, options = {}, run } of verbs) {
-    parser.command(command, describe, options, async (given) => void (code = await run(given, signal)));
+  for (const { command, describe, hidden, options = {}, run } of verbs) {
+    const handler = async (given: Given): Promise<void> => void (code = await run(given, signal));
+    if (hidden === true) parser.command({ command, describe: false, builder: options, handler });
+    else parser.command(command, describe, options, handler);
   }
   await parser.parseAsync();
   return code;

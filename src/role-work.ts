@@ -1,23 +1,26 @@
 import { userInfo } from 'node:os';
 import { existsSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { RoleWork } from './agent/role-session.ts';
-import { jobConfig, type Master } from './app.ts';
+import type { OwnUnits } from './agent/own-units.ts';
+import { jobConfig, program, template, type Host, type Master } from './app.ts';
 import { knownPeer } from './drops/greeter.ts';
 import { pinHostKey } from './drops/known-hosts.ts';
 import { sweepOutbox } from './drops/outbox.ts';
 import { createSender, type Sender } from './drops/sender.ts';
 export { previewNcDump } from './jobs/index.ts';
 import type { JobHost, JobSettings } from './jobs/host.ts';
-import { activeJobs, endSwitches, passiveJobs } from './jobs/index.ts';
+import { activeJobs, endSwitches, interruptedDatabases, openDatabases, passiveJobs } from './jobs/index.ts';
 import { createAgentRuns, noAgentRuns } from './puppet/agent-runs.ts';
 import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
 import type { Pairing } from './rules/pairing.ts';
+import { agentUnit, postgresqlUnits, recoverUnit, unitText } from './rules/own-units.ts';
 import { defaultVolatile } from './rules/volatile.ts';
 import type { JudgedFact } from './system/fact.ts';
 import type { ServiceManager } from './system/service-manager.ts';
-import { listDirectory } from './system/files.ts';
 import { createState } from './system/state.ts';
+import { createUnitFiles, hasSystemd } from './system/unit-files.ts';
 import {
   classifierOf,
   findCadir,
@@ -141,13 +144,30 @@ async function spareHost(master: Master, host: JobHost) {
   };
 }
 
-/** Ends what a killed agent left half switched, whatever the role is by now: services run again, databases are open. */
-export async function endInterruptedWork(master: Master, signal: AbortSignal): Promise<void> {
-  const journals = await listDirectory(master.paths.journal);
-  if (!journals.some((name) => name.startsWith('restore-dbs.'))) return;
+/** Ends what a killed agent left half switched, whatever the role is by now: services run again, databases are open. Returns which. */
+export async function endInterruptedWork(master: Master, signal: AbortSignal): Promise<string[]> {
+  const databases = await interruptedDatabases(master.paths);
+  if (databases.length === 0) return [];
   const host = await spareHost(master, await jobHost(master, () => undefined));
-  await endSwitches(host, { signal, log: master.log.forJob('restore-dbs'), clock: master.clock });
+  await endSwitches(host, databases, { signal, log: master.log.forJob('restore-dbs'), clock: master.clock });
+  return databases.map(({ name }) => name);
 }
+
+/** Of that the part which needs no service, no health and no puppet: before services start. */
+export async function openInterruptedDatabases(master: Master, signal: AbortSignal): Promise<string[]> {
+  const { paths, config } = master;
+  const databases = await interruptedDatabases(paths);
+  if (databases.length === 0) return [];
+  await openDatabases(
+    { paths, admin: postgresAs(master, config.postgres.run_as ?? userInfo().username) },
+    databases,
+    signal,
+  );
+  return databases.map(({ name }) => name);
+}
+
+export const interrupted = async ({ paths }: Pick<Host, 'paths'>): Promise<boolean> =>
+  (await interruptedDatabases(paths)).length > 0;
 
 async function isRunning(services: ServiceManager, units: readonly string[]): Promise<boolean> {
   for (const unit of units) if ((await services.exists(unit)) && (await services.isActive(unit))) return true;
@@ -183,6 +203,19 @@ export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>):
     limits: { agentRunMs: restore_dbs.agent_run_wait, healthyMs: restore_dbs.health_wait },
     stagedLimitMs: restore_dbs.staged_limit,
   };
+}
+
+/** Root's own machine with systemd has units of ours; undefined elsewhere. */
+export function ownUnitsOf(host: Host): OwnUnits | undefined {
+  if (!host.system || !hasSystemd()) return undefined;
+  const words = {
+    program: dirname(dirname(program)),
+    journal: host.paths.journal,
+    postgresql: postgresqlUnits(host.config.platform),
+    services: settingsOf(host).databases.flatMap(({ services }) => services),
+  };
+  const texts = [agentUnit, recoverUnit].map((unit) => [unit, unitText(template(unit), words)] as const);
+  return { files: createUnitFiles(host.exec), texts: Object.fromEntries(texts) };
 }
 
 const databaseJobs = new Set(['db-dump', 'restore-dbs']);

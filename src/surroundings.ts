@@ -1,15 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
-import type { Master } from './app.ts';
-import { resolveCaDirectory } from './puppet/ca.ts';
+import type { Change } from './agent/change.ts';
+import { puppetProgram, type Host, type Master } from './app.ts';
+import { puppetFailure, resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
+import { dropOwnDatabase, dropOwnRole, findOwn } from './puppet/database-removal.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
 import { unmatchedPatterns } from './puppet/volatile-patterns.ts';
 import { whyCaIsForeign } from './rules/receipt.ts';
 import { readCertificates } from './system/certificates.ts';
 import { readRole } from './system/fact.ts';
+import { listDirectory } from './system/files.ts';
 import { createHttpClient, type HttpClient } from './system/http-client.ts';
 import { createPostgres, type Postgres } from './system/postgres.ts';
 import { createServiceCommands, createSystemd, type ServiceManager } from './system/service-manager.ts';
@@ -26,17 +29,14 @@ export async function findCadir({ config, exec }: Master): Promise<string> {
   return await resolveCaDirectory(exec, asked, AbortSignal.timeout(60_000));
 }
 
-const puppetProgram = (): string =>
-  existsSync('/opt/puppetlabs/bin/puppet') ? '/opt/puppetlabs/bin/puppet' : 'puppet';
-
 export const puppetOf = ({ config }: Master): string => config.paths.puppet ?? puppetProgram();
 
 async function askPuppet(master: Master, setting: string): Promise<string> {
-  const { stdout } = await master.exec({
-    file: puppetOf(master),
-    args: ['config', 'print', setting],
-    timeoutMs: 60_000,
-  });
+  const { stdout } = await master
+    .exec({ file: puppetOf(master), args: ['config', 'print', setting], timeoutMs: 60_000 })
+    .catch((error: unknown) => {
+      throw puppetFailure(error, setting);
+    });
   return stdout.trim().split('\n').at(-1) ?? '';
 }
 
@@ -90,7 +90,10 @@ export function serviceManager({ config, exec }: Master): ServiceManager {
     : createServiceCommands(exec, config.services.commands);
 }
 
-export function postgresAs({ config, exec, system }: Master, role: string): Postgres {
+export function postgresAs(
+  { config, exec, system }: Pick<Master, 'config' | 'exec' | 'system'>,
+  role: string,
+): Postgres {
   const { host, port, bin, run_as: runAs } = config.postgres;
   const mayChange = system || userInfo().uid === 0;
   return createPostgres({ host, port, bin, role, ...(runAs === undefined || !mayChange ? {} : { runAs }) }, exec);
@@ -144,4 +147,36 @@ export async function tryDatabase(
   }
   const reachable = `reachable as ${roles.join(' and ')}`;
   return absent.size === 0 ? reachable : `${reachable}; not there, and ignored as volatile: ${[...absent].join(', ')}`;
+}
+
+/** What an uninstallation drops in PostgreSQL. */
+export interface OwnInPostgres {
+  readonly changes: readonly Change[];
+  /** What could not be dropped, and why. */
+  left(): string[];
+}
+
+/** Of the databases that the configuration lists, and of those that were restored here. Throws where PostgreSQL is not there. */
+export async function ownInPostgres(host: Host): Promise<OwnInPostgres> {
+  const { paths, config } = host;
+  const restored = (await listDirectory(paths.state)).flatMap((file) => /^restore-(.+)\.json$/.exec(file)?.[1] ?? []);
+  const names = [...new Set([...config.databases.map(({ name }) => name), ...restored])];
+  const left: string[] = [];
+  if (names.length === 0) return { changes: [], left: () => left };
+  const admin = postgresAs(host, config.postgres.run_as ?? userInfo().username);
+  const { databases, role } = await findOwn(admin, names, restorerRole);
+  const changes = databases.map((name) => ({
+    what: `drop the database ${name}, which was loaded or replaced here`,
+    isNeeded: () => Promise.resolve(true),
+    make: () => dropOwnDatabase(admin, name),
+  }));
+  const dropRole: Change = {
+    what: `drop the role ${restorerRole}`,
+    isNeeded: () => Promise.resolve(role),
+    make: async () => {
+      const why = await dropOwnRole(admin, restorerRole);
+      if (why !== undefined) left.push(`the role ${restorerRole}: ${why}`);
+    },
+  };
+  return { changes: [...changes, dropRole], left: () => left };
 }

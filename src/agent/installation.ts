@@ -1,26 +1,20 @@
 import { createHash } from 'node:crypto';
-import { chmod, lstat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { chmod } from 'node:fs/promises';
 import { Failure } from '../errors.ts';
+import { createAuthorizedKeys, type AuthorizedKeys } from '../drops/authorized-keys.ts';
 import { createEpochBook, noEpoch } from '../drops/epoch-book.ts';
 import type { Paths } from '../rules/paths.ts';
 import { setFacts } from '../rules/fact-text.ts';
 import { isSamePairing, knownPeer, nameByAdmin } from '../drops/greeter.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
 import type { Exec } from '../system/exec.ts';
-import { openHostileTree } from '../system/beneath.ts';
 import { readRole } from '../system/fact.ts';
-import { ensureDirectory, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
+import { hasOwnership, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { generateSigningKey, loadSigner } from '../system/sign.ts';
 import { createState } from '../system/state.ts';
-
-/** One thing that an installation makes so, if it is not so already. */
-export interface Change {
-  /** As the admin reads it: "make /var/lib/pe_failover (0710)". */
-  readonly what: string;
-  isNeeded(): Promise<boolean>;
-  make(): Promise<void>;
-}
+import type { Change } from './change.ts';
+import { directories } from './own-directories.ts';
+import { transferAccount } from './transfer-account.ts';
 
 export type InstallOrder =
   | {
@@ -42,6 +36,8 @@ export interface InstallParts {
   readonly user: string;
   /** Its ids; asked again after it was made. */
   readonly transferIds: () => Promise<{ uid: number; gid: number } | undefined>;
+  /** The launcher of this program. */
+  readonly program: string;
   readonly sampleConfig: string;
   readonly newEpochId: () => string;
 }
@@ -50,8 +46,8 @@ export interface InstallParts {
 export function installChanges(parts: InstallParts, order: InstallOrder): Change[] {
   const { paths } = parts;
   return [
-    ...(parts.system ? [transferUser(parts)] : []),
-    ...directories(paths).map((directory) => directoryChange(parts, directory)),
+    ...(parts.system ? transferAccount(parts) : []),
+    ...directories(parts),
     transferKey(parts),
     signingKey(parts),
     fileIfMissing(paths.config, parts.sampleConfig, 'configuration'),
@@ -59,90 +55,8 @@ export function installChanges(parts: InstallParts, order: InstallOrder): Change
     order.role === 'active' ? oldSpareForgotten(parts, order) : activeNamed(parts, order.pairingLine),
     factChange(parts, order),
     epochChange(parts, order),
+    ...(order.role === 'passive' ? [doorOpened(parts, order.pairingLine)] : []),
   ];
-}
-
-interface Directory {
-  readonly path: string;
-  readonly mode: number;
-  readonly owner: 'root' | 'root:transfer' | 'transfer';
-}
-
-const streamsOfInbox = ['sync-certs', 'sync-files', 'nc-dump'];
-
-/** The gate (transfer user) writes into the inbox alone, and reads what root put into state for it. */
-function directories(paths: Paths): Directory[] {
-  const rootOnly = [
-    paths.streams,
-    paths.locks,
-    paths.holds,
-    paths.journal,
-    paths.outbox,
-    paths.taken,
-    paths.archive,
-    paths.store,
-    paths.keyFiles,
-    paths.work,
-  ];
-  const inbox = ['', '/messages', ...streamsOfInbox.flatMap((stream) => [`/${stream}`, `/${stream}/ready`])];
-  return [
-    { path: dirname(paths.config), mode: 0o700, owner: 'root' },
-    { path: paths.keys.directory, mode: 0o700, owner: 'root' },
-    { path: dirname(paths.fact), mode: 0o755, owner: 'root' },
-    { path: dirname(paths.events), mode: 0o700, owner: 'root' },
-    { path: paths.data, mode: 0o710, owner: 'root:transfer' },
-    { path: paths.state, mode: 0o710, owner: 'root:transfer' },
-    { path: paths.receipts, mode: 0o750, owner: 'root:transfer' },
-    ...inbox.map((name) => ({ path: `${paths.inbox}${name}`, mode: 0o700, owner: 'transfer' as const })),
-    ...rootOnly.map((path) => ({ path, mode: 0o700, owner: 'root' as const })),
-    { path: paths.home, mode: 0o755, owner: 'root' },
-  ];
-}
-
-/** Where the drops of a stream arrive. */
-export const makeInbox = (paths: Paths, stream: string, owner: Omit<Ownership, 'mode'>): Promise<void> =>
-  makeInInbox(paths, `${stream}/ready`, { mode: 0o700, ...owner });
-
-/** The transfer user may put a link anywhere below its inbox: nothing is made there by its path. */
-async function makeInInbox({ inbox }: Pick<Paths, 'inbox'>, below: string, ownership: Ownership): Promise<void> {
-  await using disposing = new AsyncDisposableStack();
-  let tree = disposing.use(await openHostileTree(inbox));
-  for (const name of below.split('/')) tree = disposing.use(await tree.make(name, ownership));
-}
-
-function directoryChange({ paths, ...parts }: InstallParts, { path, mode, owner }: Directory): Change {
-  const inInbox = path.startsWith(`${paths.inbox}/`) ? path.slice(paths.inbox.length + 1) : undefined;
-  const wanted = async (): Promise<Ownership> => {
-    if (!parts.system) return { mode };
-    const { uid, gid } = (await parts.transferIds()) ?? { uid: 0, gid: 0 };
-    return owner === 'transfer' ? { mode, uid, gid } : { mode, uid: 0, gid: owner === 'root' ? 0 : gid };
-  };
-  return {
-    what: `make ${path} (${mode.toString(8)}, ${owner.replace('transfer', parts.user)})`,
-    isNeeded: async () => {
-      const [found, { uid, gid }] = [await lstat(path).catch(() => undefined), await wanted()];
-      if (found?.isDirectory() !== true || (found.mode & 0o7777) !== mode) return true;
-      return (uid !== undefined && found.uid !== uid) || (gid !== undefined && found.gid !== gid);
-    },
-    make: async () =>
-      inInbox === undefined ? ensureDirectory(path, await wanted()) : makeInInbox(paths, inInbox, await wanted()),
-  };
-}
-
-function transferUser({ exec, paths, user, transferIds }: InstallParts): Change {
-  return {
-    what: `make the user ${user}, who takes drops in and owns nothing else`,
-    isNeeded: async () => (await transferIds()) === undefined,
-    make: async () => {
-      // A shell, because forced commands run through it; "*" for a password, because sshd refuses a locked account.
-      await exec({
-        file: 'useradd',
-        args: ['--system', '--user-group', '--home-dir', paths.home, '--no-create-home', '--shell', '/bin/sh', user],
-        timeoutMs: 30_000,
-      });
-      await exec({ file: 'usermod', args: ['-p', '*', user], timeoutMs: 30_000 });
-    },
-  };
 }
 
 function transferKey({ exec, paths }: InstallParts): Change {
@@ -241,6 +155,21 @@ function activeNamed({ paths }: InstallParts, line: string): Change {
   };
 }
 
+/** The active's key may ask for the gate, and for nothing else. */
+function doorOpened(parts: InstallParts, line: string): Change {
+  const { paths, program } = parts;
+  const active = parsePairing(line);
+  const keys = async (): Promise<AuthorizedKeys> => {
+    const ownership = await readByGate(parts);
+    return createAuthorizedKeys({ path: paths.authorizedKeys, program, root: paths.root, ownership });
+  };
+  return {
+    what: `let ${active.certname} bring drops in: write ${paths.authorizedKeys}`,
+    isNeeded: async () => !(await (await keys()).isWritten(active, 'drops')),
+    make: async () => void (await (await keys()).write(active, 'drops')),
+  };
+}
+
 /** The role and its peer are written into the fact; whatever else stands there is left alone. */
 function factChange(parts: InstallParts, order: InstallOrder): Change {
   const { fact } = parts.paths;
@@ -252,12 +181,16 @@ function factChange(parts: InstallParts, order: InstallOrder): Change {
     setFacts((await readIfThere(fact)) ?? '', { pe_failover_mode: order.role, ...peer });
   return {
     what: `write pe_failover_mode: ${order.role} into the fact ${fact}`,
-    isNeeded: async () => (await readIfThere(fact)) !== (await wanted()),
-    make: async () => {
-      const gid = parts.system ? (await parts.transferIds())?.gid : undefined;
-      await writeFileAtomic(fact, await wanted(), { mode: 0o640, ...(gid === undefined ? {} : { uid: 0, gid }) });
-    },
+    isNeeded: async () =>
+      (await readIfThere(fact)) !== (await wanted()) ||
+      (parts.system && !(await hasOwnership(fact, await readByGate(parts)))),
+    make: async () => writeFileAtomic(fact, await wanted(), await readByGate(parts)),
   };
+}
+
+/** Of root's files that the transfer user reads. */
+async function readByGate({ system, transferIds }: InstallParts): Promise<Ownership> {
+  return system ? { mode: 0o640, uid: 0, gid: (await transferIds())?.gid ?? 0 } : { mode: 0o640 };
 }
 
 /** The first active settles epoch 1; a spare begins before all epochs. State that is there is never touched. */

@@ -78,7 +78,8 @@ const endAgainMs = 15_000;
 async function endInterrupted(master: Master, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
-      return await endInterruptedWork(master, signal);
+      await endInterruptedWork(master, signal);
+      return;
     } catch (error) {
       if (!signal.aborted) master.log.failed('restore-dbs', toFailure(error));
     }

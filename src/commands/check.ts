@@ -1,7 +1,8 @@
 import { lstat } from 'node:fs/promises';
+import { checkAccount, checkSshd, checkUnits } from '../agent/own-checks.ts';
 import { openHost, openMaster, type Host, type Master } from '../app.ts';
 import { Failure, toFailure } from '../errors.ts';
-import { senderTo, settingsOf } from '../role-work.ts';
+import { ownUnitsOf, senderTo, settingsOf } from '../role-work.ts';
 import { caState, classifierOf, tryDatabase } from '../surroundings.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import { programVersion } from '../rules/program.ts';
@@ -10,7 +11,7 @@ import { readRole } from '../system/fact.ts';
 
 interface Check {
   readonly name: string;
-  /** Throws a Failure with a hint that can be typed; gives a sentence when all is well. */
+  /** Throws a Failure with a hint that can be typed, or several; gives a sentence when all is well. */
   run(signal: AbortSignal): Promise<string>;
 }
 
@@ -30,8 +31,9 @@ export async function check(root: string, signal: AbortSignal): Promise<number> 
     try {
       console.log(`ok       ${name}: ${await run(AbortSignal.any([signal, AbortSignal.timeout(60_000)]))}`);
     } catch (error) {
-      problems += 1;
-      console.log(`PROBLEM  ${name}: ${toFailure(error).message}`);
+      const found: readonly unknown[] = error instanceof AggregateError ? error.errors : [error];
+      problems += found.length;
+      for (const problem of found) console.log(`PROBLEM  ${name}: ${toFailure(problem).message}`);
     }
   }
   await master.log.close();
@@ -49,6 +51,7 @@ async function checksOf(host: Host, master: Master): Promise<Check[]> {
       run: () => Promise.resolve(role.role === 'suspended' ? fail(role.why, role.hint) : role.role),
     },
     { name: 'keys', run: () => privateKeys(host) },
+    ...ownChecks(host),
     { name: 'CA', run: () => tryCa(master, role.role === 'passive') },
   ];
   if (role.role === 'active' && role.passiveMaster !== undefined) checks.push(spareCheck(master, role.passiveMaster));
@@ -64,6 +67,18 @@ async function checksOf(host: Host, master: Master): Promise<Check[]> {
     });
   }
   return checks;
+}
+
+/** Of what install made, on root's own machine. */
+function ownChecks(host: Host): Check[] {
+  if (!host.system) return [];
+  const parts = { ...host, user: host.config.transfer.user };
+  const units = ownUnitsOf(host);
+  return [
+    { name: 'transfer user', run: () => checkAccount(parts) },
+    { name: 'sshd', run: () => checkSshd(parts) },
+    ...(units === undefined ? [] : [{ name: 'units', run: () => checkUnits(units) }]),
+  ];
 }
 
 const spareCheck = (master: Master, name: string): Check => ({

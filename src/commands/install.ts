@@ -1,20 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import {
-  installChanges,
-  ownPairing,
-  type Change,
-  type InstallOrder,
-  type InstallParts,
-} from '../agent/installation.ts';
-import { openHost, openMaster, sampleConfig, type Host } from '../app.ts';
+import { recordAdoption } from '../agent/adoption.ts';
+import { makeChanges, type Making } from '../agent/change.ts';
+import { installChanges, ownPairing, type InstallOrder, type InstallParts } from '../agent/installation.ts';
+import { placeUnits, startUnits } from '../agent/own-units.ts';
+import { demandRoot, openHost, openMaster, program, sampleConfig, type Host } from '../app.ts';
 import { Failure } from '../errors.ts';
 import { counted } from '../rules/spoken.ts';
 import { normalFingerprint } from '../rules/hello.ts';
 import { formatPairing, parsePairing } from '../rules/pairing.ts';
+import { ownUnitsOf } from '../role-work.ts';
 import { exec } from '../system/exec.ts';
 import { fingerprint } from '../system/sign.ts';
 import { captureHostKey } from '../system/ssh-host-key.ts';
-import { recordAdoption } from '../agent/adoption.ts';
 
 export interface InstallOptions {
   readonly active: boolean;
@@ -24,31 +21,46 @@ export interface InstallOptions {
   readonly adopt: string | undefined;
   readonly renewHostKey: boolean;
   readonly dryRun: boolean;
+  /** Neither enables nor starts the agent. */
+  readonly noStart: boolean;
 }
 
 /** Makes this machine one of the two masters. Running it again changes nothing; the last line is the pairing line. */
-export async function install(root: string, options: InstallOptions): Promise<number> {
+export async function install(root: string, options: InstallOptions, made?: Making['made']): Promise<number> {
+  demandRoot(root);
   const host = await openHost(root);
   const order = await orderOf(host, options);
-  const parts: InstallParts = {
-    paths: host.paths,
-    exec,
-    system: host.system,
-    user: host.config.transfer.user,
-    transferIds: host.transferIds,
-    sampleConfig: sampleConfig(),
-    newEpochId: () => randomBytes(8).toString('hex'),
-  };
-  const changed = await make(installChanges(parts, order), options.dryRun);
-  if (options.dryRun) {
+  const { dryRun, noStart } = options;
+  const making: Making = { dryRun, say: (line) => console.log(line), ...(made === undefined ? {} : { made }) };
+  const units = ownUnitsOf(host);
+  const placed = units === undefined ? [] : placeUnits(units, !noStart);
+  const starts = units === undefined || noStart ? [] : startUnits(units);
+  let changed = await makeChanges([...installChanges(partsOf(host), order), ...placed], making);
+  if (!dryRun) await introduce(host, order, options);
+  changed += await makeChanges(starts, making);
+  if (host.system && units === undefined) console.log(withoutSystemd);
+  if (dryRun) {
     console.log(
       changed === 0 ? 'Nothing to change.' : `${counted(changed, 'change')} would be made. Nothing was done.`,
     );
     return 0;
   }
   if (changed === 0) console.log('Nothing to change: this master is installed.');
-  return await conclude(host, order, options);
+  return await conclude(host, order, starts.length > 0);
 }
+
+const withoutSystemd = `This machine does not run systemd: have its own init start "${program} agent", and "${program} recover --before-services" before PostgreSQL's clients.`;
+
+const partsOf = ({ paths, system, config, transferIds }: Host): InstallParts => ({
+  paths,
+  exec,
+  system,
+  user: config.transfer.user,
+  transferIds,
+  program,
+  sampleConfig: sampleConfig(),
+  newEpochId: () => randomBytes(8).toString('hex'),
+});
 
 async function orderOf(host: Host, options: InstallOptions): Promise<InstallOrder> {
   const { active, passive, passiveMaster, authKey, renewHostKey } = options;
@@ -90,35 +102,27 @@ async function lookUpHostKey(host: Host, name: string): Promise<string | undefin
   }
 }
 
-async function make(changes: readonly Change[], dryRun: boolean): Promise<number> {
-  let count = 0;
-  for (const change of changes) {
-    if (!(await change.isNeeded())) continue;
-    count += 1;
-    console.log(`${dryRun ? 'would ' : ''}${change.what}`);
-    if (!dryRun) await change.make();
-  }
-  return count;
+/** What the active is told when it asks: before the agent runs. */
+async function introduce(host: Host, order: InstallOrder, { adopt }: InstallOptions): Promise<void> {
+  if (order.role === 'active') return;
+  const master = await openMaster(host, { stderr: false });
+  await master.spare.introduce();
+  if (adopt !== undefined) await recordAdoption(master, normalFingerprint(adopt));
+  await master.log.close();
 }
 
-async function conclude(host: Host, order: InstallOrder, { adopt }: InstallOptions): Promise<number> {
-  if (order.role === 'passive') {
-    const master = await openMaster(host, { stderr: false });
-    await master.keys.write(parsePairing(order.pairingLine), 'drops');
-    await master.spare.introduce();
-    if (adopt !== undefined) await recordAdoption(master, normalFingerprint(adopt));
-    await master.log.close();
-    console.log('Next: start the agent here (pe-failover agent, or systemctl enable --now pe-failover).');
-    return 0;
-  }
+async function conclude(host: Host, order: InstallOrder, runs: boolean): Promise<number> {
+  const next = runs ? 'The agent runs here.' : 'Next: start the agent here: pe-failover agent, or its unit.';
+  console.log(next);
+  if (order.role === 'passive') return 0;
   const pairing = await ownPairing(host.paths, host.certname, host.hostKeyPath);
+  if (order.passiveHostKey === undefined)
+    console.log(
+      `Not done: the host key of ${order.passiveMaster} is not pinned. When its sshd answers, run this command again.`,
+    );
   console.log(
     `Signing key ${fingerprint(pairing.signingKey)}. On the spare, type: pe-failover install --passive --auth-key "LINE", with this LINE:`,
   );
   console.log(formatPairing(pairing));
-  if (order.passiveHostKey !== undefined) return 0;
-  console.log(
-    `Not done: the host key of ${order.passiveMaster} is not pinned. When its sshd answers, run this command again.`,
-  );
-  return 79;
+  return order.passiveHostKey === undefined ? 79 : 0;
 }

@@ -1,12 +1,14 @@
 import { dirname } from 'node:path';
 import { Failure } from '../errors.ts';
 import type { Pairing } from '../rules/pairing.ts';
-import { ensureDirectory, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
+import { ensureDirectory, hasOwnership, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
 
 /** What the peer's key may do here: everything that the gate lets through, or only ask who we are. */
 export type KeyScope = 'drops' | 'hello-only';
 
 export interface AuthorizedKeys {
+  /** Whether it stands there already, with the owner that sshd wants. */
+  isWritten(peer: Pairing, scope: KeyScope): Promise<boolean>;
   /** Writes the one line of the transfer user; true when it was not so already. */
   write(peer: Pairing, scope: KeyScope): Promise<boolean>;
 }
@@ -21,16 +23,25 @@ export interface AuthorizedKeysParts {
 }
 
 export function createAuthorizedKeys(parts: AuthorizedKeysParts): AuthorizedKeys {
+  const directory = { ...parts.ownership, mode: 0o750 };
+  const textFor = (peer: Pairing, scope: KeyScope): string => `${keyLine(parts, peer, scope)}\n`;
+  const isWritten = async (peer: Pairing, scope: KeyScope): Promise<boolean> =>
+    (await readIfThere(parts.path)) === textFor(peer, scope) &&
+    (await hasOwnership(parts.path, parts.ownership)) &&
+    (await hasOwnership(dirname(parts.path), directory));
   return {
+    isWritten,
     write: async (peer, scope) => {
-      const line = `${keyLine(parts, peer, scope)}\n`;
-      if ((await readIfThere(parts.path)) === line) return false;
-      await ensureDirectory(dirname(parts.path), { ...parts.ownership, mode: 0o750 });
-      await writeFileAtomic(parts.path, line, parts.ownership);
+      if (await isWritten(peer, scope)) return false;
+      await ensureDirectory(dirname(parts.path), directory);
+      await writeFileAtomic(parts.path, textFor(peer, scope), parts.ownership);
       return true;
     },
   };
 }
+
+/** Whether a line of authorized_keys is one that this program wrote. */
+export const isOurKeyLine = (line: string): boolean => /^restrict,command="\S+ receive --peer [^"]*" /.test(line);
 
 /** `restrict` takes everything away; the command is all that is left. */
 export function keyLine(

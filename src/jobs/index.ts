@@ -10,6 +10,7 @@ import { createKeyFiles } from '../puppet/key-files.ts';
 import type { Paths } from '../rules/paths.ts';
 import { openAcceptedSet, type AcceptedSet } from '../system/accepted-set.ts';
 import { openContentStore, type ContentStore } from '../system/content-store.ts';
+import { listDirectory } from '../system/files.ts';
 import { createJournal } from '../system/journal.ts';
 import { acquireLock } from '../system/lock.ts';
 import { createState } from '../system/state.ts';
@@ -20,7 +21,7 @@ import type { JobHost, JobSettings, SpareHost } from './host.ts';
 import { createGreetSpare } from './greet-spare.ts';
 import { createNcDump } from './nc-dump.ts';
 import { createRestoreDbs } from './restore-dbs/index.ts';
-import { endInterruptedSwitches } from './restore-dbs/interrupted.ts';
+import { endInterruptedSwitches, openInterruptedDatabases } from './restore-dbs/interrupted.ts';
 import { createRecordStore } from './restore-dbs/record.ts';
 import { databaseOf } from './restore-dbs/stage.ts';
 import type { SwitchParts } from './restore-dbs/tools.ts';
@@ -175,28 +176,44 @@ function restoreNc(host: SpareHost): Job {
   });
 }
 
-type SwitchHost = Pick<SpareHost, 'paths' | 'settings' | 'admin' | 'services' | 'agentRuns' | 'health'>;
+type OpenHost = Pick<SpareHost, 'paths' | 'admin'>;
+type SwitchHost = OpenHost & Pick<SpareHost, 'settings' | 'services' | 'agentRuns' | 'health'>;
+type Named = readonly { readonly name: string }[];
+
+/** Databases in whose switch a crash may have come, whatever the configuration lists by now. */
+export async function interruptedDatabases({ journal }: Pick<Paths, 'journal'>): Promise<Named> {
+  const names = (await listDirectory(journal)).map((file) => /^restore-dbs\.(.+)\.jsonl$/.exec(file)?.[1]);
+  return names.flatMap((name) => (name === undefined ? [] : [{ name }]));
+}
 
 /** For the start of the agent, before a role is entered: services that a killed one left stopped must run in any role. */
-export const endSwitches = (host: SwitchHost, context: Parameters<typeof endInterruptedSwitches>[2]) =>
-  endInterruptedSwitches(switchParts(host), host.settings.databases, context);
+export const endSwitches = (host: SwitchHost, names: Named, context: Parameters<typeof endInterruptedSwitches>[2]) =>
+  endInterruptedSwitches(switchParts(host), names, context);
 
-function switchParts({ paths, settings, admin, services, agentRuns, health }: SwitchHost): SwitchParts {
+/** For the boot: no service must meet a database that is half switched. */
+export const openDatabases = (host: OpenHost, names: Named, signal: AbortSignal) =>
+  openInterruptedDatabases(openParts(host), names, signal);
+
+function openParts({ paths, admin }: OpenHost) {
   return {
     admin,
-    journalOf: (name) => journalOf(paths, `restore-dbs.${name}`),
-    stateDirectory: paths.state,
-    services,
-    withServicesLock: async (work) => {
+    journalOf: (name: string) => journalOf(paths, `restore-dbs.${name}`),
+    withServicesLock: async <Value>(work: () => Promise<Value>): Promise<Value> => {
       await using _lock = await acquireLock(join(paths.locks, 'services'), 'restore-dbs');
       return await work();
     },
-    agentRuns,
-    health,
     keyFiles: createKeyFiles({ root: paths.root, waiting: paths.keyFiles, kept: join(paths.archive, 'key-files') }),
-    limits: settings.limits,
   };
 }
+
+const switchParts = (host: SwitchHost): SwitchParts => ({
+  ...openParts(host),
+  stateDirectory: host.paths.state,
+  services: host.services,
+  agentRuns: host.agentRuns,
+  health: host.health,
+  limits: host.settings.limits,
+});
 
 function restoreDbs(host: SpareHost): Job {
   const { settings, spare, restorer, adopted } = host;

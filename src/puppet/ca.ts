@@ -39,9 +39,17 @@ async function askPuppet(exec: Exec, puppet: string, signal: AbortSignal): Promi
     if (path.startsWith('/')) return path;
     throw new Failure('config', 'puppet names no CA directory', { where: `${puppet} ${args.join(' ')}`, why: path });
   } catch (error) {
-    if (error instanceof CommandError) throw error.toFailure('puppet could not be asked for its CA directory');
-    throw error;
+    throw puppetFailure(error, 'cadir');
   }
+}
+
+/** Of a puppet that is not there, or does not know the setting. */
+export function puppetFailure(error: unknown, setting: string): unknown {
+  if (!(error instanceof CommandError)) return error;
+  const isMissing = isErrno(error.cause, 'ENOENT');
+  const hint = 'Set paths.puppet in the configuration';
+  const details = { why: error.message, hint, cause: error };
+  return new Failure(isMissing ? 'config' : 'dependency', `puppet could not be asked for ${setting}`, details);
 }
 
 export interface CaListing {

@@ -100,17 +100,24 @@ export async function recoverSwitch(tools: SwitchTools, journal: Journal): Promi
 }
 
 /**
- * The part of a recovery that needs no service: before they start after a reboot. The journal stays open for `recoverSwitch`.
+ * The part of a recovery that needs no service: before they start after a reboot. The database has its name and is open, and the
+ * key files are those of that database. The journal stays open for `recoverSwitch`. False: nothing was open.
  */
-export async function recoverDatabase(admin: Postgres, journal: Journal): Promise<void> {
+export async function recoverDatabase(
+  { admin, keyFiles }: Pick<SwitchTools, 'admin' | 'keyFiles'>,
+  journal: Journal,
+): Promise<boolean> {
   const open = await journal.open();
-  if (open === undefined) return;
+  if (open === undefined) return false;
   const args = open.args as SwitchArgs;
   await using standing = createStanding(admin);
+  const goesBack = args.way === 'back' || (await directionNow(standing, args)) === 'undo';
   await standing.use(async (session) => {
     if (args.way === 'back') await swapBack(session, args);
     await reopen(session, args, args.oldOid);
   });
+  if (goesBack) await keyFiles.putBack(args.needs);
+  return true;
 }
 
 function operationOf(

@@ -11,3 +11,10 @@ export function setFacts(text: string, facts: Readonly<Record<string, string>>):
 }
 
 const isPlain = (value: string): boolean => /^[A-Za-z][A-Za-z0-9.-]*$/.test(value);
+
+/** The text without our facts; undefined where no other fact is left. */
+export function withoutFacts(text: string): string | undefined {
+  const lines = text.split('\n').filter((line) => !line.startsWith('pe_failover_'));
+  const isMeant = (line: string): boolean => !/^\s*(#.*|---\s*)?$/.test(line);
+  return lines.some(isMeant) ? lines.join('\n') : undefined;
+}

@@ -181,6 +181,16 @@ export async function ensureDirectory(path: string, { mode, uid, gid }: Ownershi
   }
 }
 
+/** Whether what is there, and not a link, has this mode and owner. */
+export async function hasOwnership(path: string, { mode, uid, gid }: Ownership): Promise<boolean> {
+  const found = await lstat(path).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  });
+  if (found === undefined || found.isSymbolicLink() || (found.mode & 0o7777) !== mode) return false;
+  return (uid === undefined || found.uid === uid) && (gid === undefined || found.gid === gid);
+}
+
 /** Makes one directory that is there with its mode and owner at once, whatever kills us: a half-dressed one would stay so. */
 export async function makeDirectoryAtomic(path: string, { mode, uid, gid }: Ownership): Promise<void> {
   const temporary = temporaryName(path);

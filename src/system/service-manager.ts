@@ -75,7 +75,7 @@ export function createServiceCommands(
   };
 }
 
-function serviceFailure(error: unknown, what: string, where: string, hint?: string): unknown {
+export function serviceFailure(error: unknown, what: string, where: string, hint?: string): unknown {
   if (!(error instanceof CommandError)) return error;
   const details = { where, why: error.message, cause: error };
   return new Failure('dependency', what, hint === undefined ? details : { ...details, hint });

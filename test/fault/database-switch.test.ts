@@ -76,7 +76,7 @@ async function killAndRecover(death: Death, fresh: 'new' | 'bad', booted: boolea
     await dieAt({ places: spare.places, args, journal: path, death });
     const journal = createJournal(path);
     if (booted) {
-      await recoverDatabase(spare.tools.admin, journal);
+      await recoverDatabase(spare.tools, journal);
       expect((await cluster.sql('pe-rbac', 'SELECT 1')).length).toBe(1);
     }
     const recovery = await recoverSwitch(spare.tools, journal);

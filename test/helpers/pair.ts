@@ -203,6 +203,7 @@ async function install(root: string, certname: string, order: InstallOrder): Pro
     system: false,
     user: 'pe-transfer',
     transferIds: () => Promise.resolve(undefined),
+    program,
     sampleConfig: '---\n',
     newEpochId: () => epochId,
   };

@@ -51,7 +51,7 @@ describe('another spare', () => {
     renewHostKey,
   });
   const makeAgain = async ({ paths }: TestMaster, what: InstallOrder): Promise<string[]> => {
-    const parts = { paths, exec, system: false, user: 'pe-transfer', sampleConfig: '', newEpochId: () => '' };
+    const parts = { paths, exec, system: false, user: 'pe-transfer', program, sampleConfig: '', newEpochId: () => '' };
     const made: string[] = [];
     for (const change of installChanges({ ...parts, transferIds: () => Promise.resolve(undefined) }, what)) {
       if (!(await change.isNeeded())) continue;

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setFacts } from '../../src/rules/fact-text.ts';
 import type { StatusReport } from '../../src/agent/status.ts';
 import { eventually } from './eventually.ts';
-import { checkout, type Host } from './host.ts';
+import type { Host } from './host.ts';
 import type { Lab } from './lab.ts';
 import { copyProgram, packageDirectory } from './program.ts';
 import {
@@ -96,7 +95,7 @@ export async function prepareSpare(b: LabMaster): Promise<void> {
   await b.sh('systemctl restart ssh');
 }
 
-/** As README says it: install, the pairing line, adopt. Until both agents run and the CA is on the spare. */
+/** As README says it: install, which starts the agents, the pairing line, adopt. Until the CA is on the spare. */
 export async function installPair(
   { a, b }: Pick<LabPair, 'a' | 'b'>,
   say: (line: string) => void,
@@ -112,16 +111,8 @@ export async function installPair(
   const { output } = await a.command('status');
   const fingerprint = /fingerprint (\S+)/.exec(output)?.[1] ?? 'none';
   await b.sh(`pe-failover adopt ${fingerprint}`);
-  for (const master of [a, b]) await write(master, '/etc/systemd/system/pe-failover.service', unitOfReadme());
-  for (const master of [a, b]) await master.sh('systemctl daemon-reload && systemctl enable --now pe-failover');
   await b.sh('pe-failover status --wait ca-ready --timeout 120', { timeoutMs: 150_000 });
   for (const master of [a, b]) await master.sh('sync'); // power may be lost soon: it was installed long ago
-}
-
-/** The unit that README shows, as it stands there. */
-function unitOfReadme(): string {
-  const text = readFileSync(join(checkout, 'README.md'), 'utf8');
-  return /```ini\n([^]*?)```/.exec(text)?.[1] ?? '';
 }
 
 /** The whole pair, with a puppetserver on both: nothing on the spare is prepared by other means than README's. */

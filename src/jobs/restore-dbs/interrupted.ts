@@ -1,3 +1,4 @@
+import { recoverDatabase } from '../../puppet/database-switch.ts';
 import { eachDatabase } from '../../puppet/each-database.ts';
 import type { Outcome } from '../job.ts';
 import { createRecordStore } from './record.ts';
@@ -20,4 +21,23 @@ export const endInterruptedSwitches = (
     return ended
       ? { kind: 'done', why: 'an interrupted switch was ended' }
       : { kind: 'unchanged', why: 'nothing open' };
+  });
+
+/**
+ * The part that comes before services start after a reboot: the right database has its name and is open. It starts none, because
+ * systemd lets them wait for us. What is left is for `endInterruptedSwitches`.
+ */
+export const openInterruptedDatabases = (
+  {
+    admin,
+    keyFiles,
+    journalOf,
+    withServicesLock,
+  }: Pick<SwitchParts, 'admin' | 'keyFiles' | 'journalOf' | 'withServicesLock'>,
+  databases: readonly { readonly name: string }[],
+  signal: AbortSignal,
+): Promise<Outcome> =>
+  eachDatabase(databases, signal, async ({ name }) => {
+    const opened = await withServicesLock(() => recoverDatabase({ admin, keyFiles }, journalOf(name)));
+    return opened ? { kind: 'done', why: 'the database is open' } : { kind: 'unchanged', why: 'nothing open' };
   });

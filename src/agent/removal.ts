@@ -1,0 +1,120 @@
+import { lstat, readdir, rmdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { isOurKeyLine } from '../drops/authorized-keys.ts';
+import { isErrno } from '../errors.ts';
+import type { Paths } from '../rules/paths.ts';
+import { isOurAccount, type UserAccount } from '../rules/transfer-account.ts';
+import { readAccounts } from '../system/accounts.ts';
+import type { Exec } from '../system/exec.ts';
+import { readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
+import { endProcessesOf, processesOf } from '../system/processes.ts';
+import { readUserAccount } from '../system/user-account.ts';
+import type { Change } from './change.ts';
+import { changeAccounts } from './transfer-account.ts';
+
+export interface RemovalParts {
+  readonly paths: Paths;
+  readonly exec: Exec;
+  readonly system: boolean;
+  /** Name of the transfer user. */
+  readonly user: string;
+}
+
+/** The door for drops, and who opened it. ORDER: no new login, then no old one, then no user. */
+export function doorRemoved(parts: RemovalParts): Change[] {
+  const account = parts.system ? [endSessions(parts), removeUser(parts), removeGroup(parts)] : [];
+  return [removeKeyLine(parts), ...account, removeHome(parts)];
+}
+
+/** Who an admin had before, and named in the configuration: it is left. */
+export async function foreignAccount({ paths, system, user }: RemovalParts): Promise<UserAccount | undefined> {
+  const account = system ? await readUserAccount(user) : undefined;
+  return account === undefined || isOurAccount(account, paths.home) ? undefined : account;
+}
+
+async function ownAccount({ paths, user }: RemovalParts): Promise<UserAccount | undefined> {
+  const account = await readUserAccount(user);
+  return account !== undefined && isOurAccount(account, paths.home) ? account : undefined;
+}
+
+/** Lines of somebody else, if there are any; undefined: no file. */
+async function foreignLines({ paths }: RemovalParts): Promise<string[] | undefined> {
+  const text = await readIfThere(paths.authorizedKeys);
+  return text?.split('\n').filter((line) => line !== '' && !isOurKeyLine(line));
+}
+
+function removeKeyLine(parts: RemovalParts): Change {
+  const { authorizedKeys } = parts.paths;
+  return {
+    what: `remove our line from ${authorizedKeys}`,
+    isNeeded: async () => ((await readIfThere(authorizedKeys)) ?? '').split('\n').some(isOurKeyLine),
+    make: async () => {
+      const others = (await foreignLines(parts)) ?? [];
+      if (others.length === 0) return await removeIfThere(authorizedKeys);
+      const { mode, uid, gid } = await lstat(authorizedKeys);
+      await writeFileAtomic(authorizedKeys, `${others.join('\n')}\n`, { mode: mode & 0o777, uid, gid });
+    },
+  };
+}
+
+const endSessions = (parts: RemovalParts): Change => ({
+  what: `end what runs as ${parts.user}, sessions of the other master too`,
+  isNeeded: async () => {
+    const account = await ownAccount(parts);
+    return account !== undefined && (await processesOf(account.uid)).length > 0;
+  },
+  make: async () => {
+    const account = await ownAccount(parts);
+    if (account !== undefined) await endProcessesOf(account.uid);
+  },
+});
+
+const removeUser = (parts: RemovalParts): Change => ({
+  what: `remove the user ${parts.user}`,
+  isNeeded: async () => (await ownAccount(parts)) !== undefined,
+  make: () => changeAccounts(parts, 'userdel', [parts.user]),
+});
+
+// Most distributions remove it with its user.
+const removeGroup = (parts: RemovalParts): Change => ({
+  what: `remove the group ${parts.user}`,
+  isNeeded: async () =>
+    (await readUserAccount(parts.user)) === undefined && (await readAccounts()).gid(parts.user) !== undefined,
+  make: () => changeAccounts(parts, 'groupdel', [parts.user]),
+});
+
+/** Only where nothing of anybody lies in it. */
+function removeHome(parts: RemovalParts): Change {
+  const { home, authorizedKeys } = parts.paths;
+  const ssh = dirname(authorizedKeys);
+  return {
+    what: `remove the home ${home}`,
+    isNeeded: async () => {
+      const names = await namesIn(home);
+      if (names === undefined || names.some((name) => `${home}/${name}` !== ssh)) return false;
+      if ((await foreignAccount(parts)) !== undefined) return false;
+      const keys = (await namesIn(ssh)) ?? [];
+      return (
+        keys.every((name) => `${ssh}/${name}` === authorizedKeys) && ((await foreignLines(parts)) ?? []).length === 0
+      );
+    },
+    make: async () => {
+      await removeIfThere(authorizedKeys); // empty, if it is there
+      await removeEmpty(ssh);
+      await removeEmpty(home);
+    },
+  };
+}
+
+async function namesIn(path: string): Promise<string[] | undefined> {
+  return await readdir(path).catch((error: unknown) => {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
+    throw error;
+  });
+}
+
+async function removeEmpty(path: string): Promise<void> {
+  await rmdir(path).catch((error: unknown) => {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  });
+}

@@ -1,0 +1,41 @@
+import { Failure } from '../errors.ts';
+import type { Platform } from './defaults.ts';
+
+export const agentUnit = 'pe-failover.service';
+export const recoverUnit = 'pe-failover-recover.service';
+
+export interface UnitWords {
+  /** Directory of the program. */
+  readonly program: string;
+  /** Where open journals lie. */
+  readonly journal: string;
+  /** Units of PostgreSQL, whatever a distribution calls them: one that is not there does not count. */
+  readonly postgresql: readonly string[];
+  /** What a switch of a database may have stopped. */
+  readonly services: readonly string[];
+}
+
+/** A unit's text, of its template. Throws `config` for a path that systemd would read otherwise. */
+export function unitText(template: string, { program, journal, postgresql, services }: UnitWords): string {
+  const unsafe = [program, journal].find((path) => !/^[A-Za-z0-9._/@-]+$/.test(path));
+  if (unsafe !== undefined) {
+    const hint = 'Use a path of letters, digits, dots and dashes';
+    throw new Failure('config', 'path cannot stand in a unit of systemd', { where: unsafe, hint });
+  }
+  const words = { program, journal, postgresql: postgresql.join(' '), services: unitsOf(services).join(' ') };
+  const filled = Object.entries(words).reduce((text, [name, word]) => text.replaceAll(`{${name}}`, word), template);
+  return filled.replaceAll(/ +$/gm, '');
+}
+
+/** Names as systemd has them. What is no such name is a service of another manager. */
+const unitsOf = (services: readonly string[]): string[] =>
+  [...new Set(services)]
+    .filter((name) => /^[A-Za-z0-9_.@-]+$/.test(name))
+    .map((name) => (/\.(service|target|socket|mount|path|timer|slice|scope)$/.test(name) ? name : `${name}.service`));
+
+/** Of these only one is there, or none where PostgreSQL is another machine's. */
+export function postgresqlUnits(platform: Platform): readonly string[] {
+  if (platform === 'pe') return ['pe-postgresql.service'];
+  const majors = [13, 14, 15, 16, 17, 18];
+  return ['postgresql.service', ...majors.map((major) => `postgresql-${major}.service`)];
+}

@@ -1,0 +1,80 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { withoutFacts } from '../../src/rules/fact-text.ts';
+import { agentUnit, postgresqlUnits, recoverUnit, unitText } from '../../src/rules/own-units.ts';
+import { accountFaults, isOurAccount, type UserAccount } from '../../src/rules/transfer-account.ts';
+
+const template = (unit: string): string => readFileSync(join(import.meta.dirname, '../../templates', unit), 'utf8');
+const words = {
+  program: '/opt/pe_failover',
+  journal: '/var/lib/pe_failover/journal',
+  postgresql: postgresqlUnits('pe'),
+  services: ['pe-console-services', 'pe-console-services', 'other.target', 'no unit at all'],
+};
+
+describe('units', () => {
+  it('have every word in its place', () => {
+    for (const unit of [agentUnit, recoverUnit]) expect(unitText(template(unit), words)).not.toMatch(/[{}]/);
+    expect(unitText(template(agentUnit), words)).toContain(
+      'ExecStartPre=/opt/pe_failover/bin/pe-failover check --quick\n',
+    );
+  });
+
+  it('order the recovery behind PostgreSQL and before what a switch may stop', () => {
+    const text = unitText(template(recoverUnit), words);
+    expect(text).toContain('\nAfter=pe-postgresql.service\n');
+    expect(text).toContain('\nBefore=pe-failover.service pe-console-services.service other.target\n');
+    expect(unitText(template(recoverUnit), { ...words, services: [] })).toContain('\nBefore=pe-failover.service\n');
+  });
+
+  it('refuse a path that systemd would read otherwise', () => {
+    for (const program of ['/opt/with blank', '/opt/100%', '/opt/"x"'])
+      expect(() => unitText(template(agentUnit), { ...words, program })).toThrow('cannot stand in a unit');
+  });
+});
+
+describe('the transfer user', () => {
+  const wanted = { home: '/home/pe-transfer', gid: 900 };
+  const good: UserAccount = {
+    name: 'pe-transfer',
+    uid: 900,
+    gid: 900,
+    comment: '',
+    home: '/home/pe-transfer',
+    shell: '/bin/sh',
+    password: '*',
+    expires: '',
+  };
+
+  it('is good as install makes it', () => expect(accountFaults(good, wanted)).toEqual([]));
+
+  for (const [fault, change] of [
+    ['shell', { shell: '/usr/sbin/nologin' }],
+    ['home', { home: '/' }],
+    ['password', { password: '!' }],
+    ['password', { password: '!*' }],
+    ['password', { password: undefined }],
+    ['expiry', { expires: '1' }],
+    ['group', { gid: 100 }],
+  ] as const)
+    it(`is mended where ${JSON.stringify(change)}`, () =>
+      expect(accountFaults({ ...good, ...change }, wanted)).toEqual([fault]));
+
+  it('is ours by its name or by what we wrote on it, and never root', () => {
+    const ours = 'takes drops in for pe-failover';
+    const asked = (change: Partial<UserAccount>): boolean => isOurAccount({ ...good, ...change }, wanted.home);
+    expect([asked({}), asked({ name: 'carrier', comment: ours })]).toEqual([true, true]);
+    expect([asked({ name: 'carrier' }), asked({ uid: 0 }), asked({ home: '/srv' })]).toEqual([false, false, false]);
+  });
+});
+
+describe('the fact without our facts', () => {
+  it('is nothing where nothing of anybody is left', () => {
+    expect(withoutFacts('---\n# ours\npe_failover_mode: active\npe_failover_key: "x"\n')).toBeUndefined();
+  });
+
+  it('keeps what is not ours', () => {
+    expect(withoutFacts('---\npe_failover_mode: active\nrack: 12\n')).toBe('---\nrack: 12\n');
+  });
+});
