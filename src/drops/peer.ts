@@ -152,6 +152,7 @@ async function push(parts: PeerParts, drop: DropToPush, options: PushOptions): P
   });
   await sent.catch((error: unknown) => {
     if (answer !== undefined) orThrow(answer, host); // the gate's own words say more than rsync's exit code
+    session.doubt();
     throw error;
   });
   if (answer === undefined) throw new Failure('unreachable', 'the spare gave no answer to a push', { where: host });

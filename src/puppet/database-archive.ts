@@ -35,19 +35,18 @@ export async function runOnArchive(
   }
 }
 
+// Without a name from the beginning: a killed pass leaves none.
 async function withList(list: string, work: (file: FileHandle) => Promise<Result>): Promise<Result> {
   const directory = await mkdtemp(join(tmpdir(), 'pe-failover-list-'));
+  const file = await open(join(directory, 'list'), 'wx+', 0o600).finally(() =>
+    rm(directory, { recursive: true, force: true }),
+  );
   try {
-    const file = await open(join(directory, 'list'), 'wx+', 0o600);
-    try {
-      await file.chmod(0o644);
-      await file.writeFile(list);
-      return await work(file);
-    } finally {
-      await file.close();
-    }
+    await file.chmod(0o644);
+    await file.writeFile(list);
+    return await work(file);
   } finally {
-    await rm(directory, { recursive: true, force: true });
+    await file.close();
   }
 }
 

@@ -173,8 +173,10 @@ function loadFailure(error: unknown, where: string, role: string): unknown {
     return new Failure('config', 'PostgreSQL does not let us in', { ...details, hint: loginHint(role) });
   }
   const trouble =
-    /could not connect|connection to server|server closed|terminating connection|No space left|out of memory|could not extend/;
-  if (error.exitCode === undefined || error.exitCode > 1 || trouble.test(error.stderr)) {
+    /could not connect|connection to server|server closed|terminating connection|could not send data|no connection to the server|No space left|out of memory|could not extend/;
+  // A worker that stumbles over the dump says so before it dies.
+  const killed = first !== undefined && /worker process died/.test(first);
+  if (error.exitCode === undefined || error.exitCode > 1 || killed || trouble.test(error.stderr)) {
     return error.toFailure(`cannot load the dump of ${where}`);
   }
   return new Failure('bad-data', 'the dump does not load', details);

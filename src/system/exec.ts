@@ -7,6 +7,8 @@ import { Failure, isErrno } from '../errors.ts';
 export interface Command {
   readonly file: string;
   readonly args: readonly string[];
+  /** What messages call it, where the file only starts it. */
+  readonly name?: string;
   /** Added to the small fixed environment (PATH, LC_ALL=C, HOME). */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
@@ -82,6 +84,7 @@ const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export const exec: Exec = async (command) => {
   command.signal?.throwIfAborted();
   const child = start(command, ['pipe', 'pipe', 'pipe']);
+  const name = command.name ?? command.file;
   const limitMb = command.outputLimitMb ?? outputLimitMb;
   const stdout = collect(child.stdout as Readable, limitMb * 1024 * 1024, child);
   const stderr = tail(child.stderr as Readable, command.onErrorLine);
@@ -93,17 +96,17 @@ export const exec: Exec = async (command) => {
   command.signal?.throwIfAborted();
   if (stdout.overflowed()) {
     const how = `said more than ${limitMb} MB and was ended`;
-    throw new CommandError(command.file, how, { stderr: result.stderr });
+    throw new CommandError(name, how, { stderr: result.stderr });
   }
   if (end.timedOut) {
     const how = `did not end within ${(command.timeoutMs ?? 0) / 1000} s and was ended`;
-    throw new CommandError(command.file, how, { ...result, timedOut: true });
+    throw new CommandError(name, how, { ...result, timedOut: true });
   }
   if (end.killedBy !== null)
-    throw new CommandError(command.file, `was ended by ${end.killedBy}`, { ...result, killedBy: end.killedBy });
+    throw new CommandError(name, `was ended by ${end.killedBy}`, { ...result, killedBy: end.killedBy });
   const exitCode = end.exitCode ?? 0;
   if (exitCode !== 0 && !(command.accept ?? []).includes(exitCode)) {
-    throw new CommandError(command.file, `failed with exit code ${exitCode}`, { ...result, exitCode });
+    throw new CommandError(name, `failed with exit code ${exitCode}`, { ...result, exitCode });
   }
   return { exitCode, ...result };
 };
@@ -186,6 +189,7 @@ function terminate(child: ChildProcess): void {
   if (pid === undefined || ending.has(child)) return;
   ending.add(child);
   signalGroup(pid, 'SIGTERM');
+  signalGroup(pid, 'SIGCONT'); // a stopped one takes the other signal when it goes on
   const insist = setTimeout(() => {
     signalGroup(pid, 'SIGKILL');
     // What left the group (a session of its own) is not waited for: only its end of our pipes is let go.

@@ -76,7 +76,7 @@ export function createPostgres(options: PostgresOptions, exec: Exec): Postgres {
       const ids = user === undefined ? [] : ['--reuid', String(user.uid), '--regid', String(user.gid)];
       const whole = user === undefined ? words : ['setpriv', ...ids, '--clear-groups', '--', ...words];
       const { database: _, args: __, ...rest } = run;
-      return exec({ file: whole[0] ?? name, args: whole.slice(1), ...rest });
+      return exec({ file: whole[0] ?? name, args: whole.slice(1), name, ...rest });
     },
   };
 }

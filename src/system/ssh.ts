@@ -24,18 +24,30 @@ export interface SshSession {
   open(signal: AbortSignal): Promise<void>;
   /** Runs the peer's forced command with these words; any exit code is given back. */
   run(words: string, options: { input?: string; timeoutMs: number; signal: AbortSignal }): Promise<Result>;
+  /** After a use that ended badly: before the next one the connection is asked whether it still answers. */
+  doubt(): void;
   close(): Promise<void>;
 }
 
 /** The longest honest answer is some hundred receipts, each with a list of files. */
 const answerLimitMb = 4;
 const ready = 'pe-failover-ssh-is-open';
+/** How long a connection may take to say that it is there. */
+const muteMs = 3_000;
+/** Behind the connect timeout: longer than what ssh allows itself for a login. */
+const loginMs = 20_000;
 
 export function createSshSession(exec: Exec, target: SshTarget, socket: string): SshSession {
   let master: Promise<LongChild> | undefined;
-  // Without the socket a mux client would log in by itself: ProxyCommand=false ends it at once.
-  const muxed = ['-F', '/dev/null', '-o', 'BatchMode=yes', '-o', 'ProxyCommand=false', '-S', socket];
+  let current: LongChild | undefined;
+  let settled: Promise<void> = Promise.resolve();
+  const doubt = (): void => {
+    const doubted = current;
+    settled = settled.then(() => endIfMute(exec, target, socket, doubted));
+  };
+  const muxed = muxedOver(socket);
   const open = async (signal: AbortSignal): Promise<void> => {
+    await settled;
     const opening = (master ??= openMaster(exec, target, socket, signal));
     const forget = (): void => {
       if (master === opening) master = undefined;
@@ -44,25 +56,18 @@ export function createSshSession(exec: Exec, target: SshTarget, socket: string):
       forget();
       throw error;
     });
+    current = child;
     void child.ended.then(forget);
   };
   return {
     remoteShell: ['ssh', ...muxed].join(' '),
     open,
-    run: async (words, { input, timeoutMs, signal }) => {
-      await open(signal);
-      const args = [...muxed, target.host, '--', words];
-      const accept = Array.from({ length: 254 }, (_, n) => n + 1);
-      return await exec({
-        file: 'ssh',
-        args,
-        timeoutMs,
-        signal,
-        accept,
-        outputLimitMb: answerLimitMb,
-        ...(input === undefined ? {} : { input }),
-      }).catch((error: unknown) => {
-        throw error instanceof CommandError ? unreachable(target, error.message) : error;
+    doubt,
+    run: async (words, options) => {
+      await open(options.signal);
+      return await runOver(exec, target, [...muxed, target.host, '--', words], options).catch((error: unknown) => {
+        doubt();
+        throw error;
       });
     },
     close: async () => {
@@ -73,6 +78,30 @@ export function createSshSession(exec: Exec, target: SshTarget, socket: string):
   };
 }
 
+// Without the socket a mux client would log in by itself: ProxyCommand=false ends it at once.
+const muxedOver = (socket: string): string[] => [
+  ...['-F', '/dev/null', '-o', 'BatchMode=yes', '-o', 'ProxyCommand=false'],
+  ...['-S', socket],
+];
+
+async function runOver(
+  exec: Exec,
+  target: SshTarget,
+  args: readonly string[],
+  options: Parameters<SshSession['run']>[1],
+): Promise<Result> {
+  const accept = Array.from({ length: 254 }, (_, n) => n + 1);
+  return await exec({ file: 'ssh', args, accept, outputLimitMb: answerLimitMb, ...options }).catch((error: unknown) => {
+    throw error instanceof CommandError ? unreachable(target, error.message) : error;
+  });
+}
+
+/** One that was stopped neither answers nor ends, and its own watch over the other side stands still with it. */
+async function endIfMute(exec: Exec, { host }: SshTarget, socket: string, child: LongChild | undefined): Promise<void> {
+  const args = ['-F', '/dev/null', '-S', socket, '-O', 'check', host];
+  await exec({ file: 'ssh', args, timeoutMs: muteMs, outlivesPass: true }).catch(() => child?.stop());
+}
+
 async function openMaster(exec: Exec, target: SshTarget, socket: string, signal: AbortSignal): Promise<LongChild> {
   await endOrphan(exec, target, socket);
   await endStrays(exec, target, dirname(socket));
@@ -81,6 +110,8 @@ async function openMaster(exec: Exec, target: SshTarget, socket: string, signal:
   let said = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (said = (said + chunk).slice(-4096)));
   const abort = (): void => void child.stop();
+  // One that was stopped keeps none of its own limits.
+  const late = setTimeout(abort, target.connectTimeoutSeconds * 1000 + loginMs);
   signal.addEventListener('abort', abort, { once: true });
   try {
     const opened = new Promise<'open'>((resolve) => {
@@ -92,6 +123,7 @@ async function openMaster(exec: Exec, target: SshTarget, socket: string, signal:
     if (outcome !== 'open') throw whyNot(target, said.trim() === '' ? `ssh ${outcome}` : said);
     return child;
   } finally {
+    clearTimeout(late);
     signal.removeEventListener('abort', abort);
   }
 }

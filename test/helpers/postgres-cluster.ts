@@ -21,6 +21,9 @@ export interface Cluster extends AsyncDisposable {
   open(database?: string): Promise<Session>;
   sql<Row = Record<string, unknown>>(database: string, text: string): Promise<Row[]>;
   stop(): Promise<void>;
+  /** As a crash: no session is told, nothing is written any more. */
+  crash(): Promise<void>;
+  start(): Promise<void>;
 }
 
 export const restoreRole = 'pe_failover_restore';
@@ -47,8 +50,12 @@ export async function startCluster(parent = tmpdir()): Promise<Cluster> {
     stdio: 'pipe',
   });
   await configure(data, home);
-  const server = spawn(`${bin}/postgres`, ['-D', data], { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
-  await ready(server);
+  let server: ChildProcess;
+  const start = async (): Promise<void> => {
+    server = spawn(`${bin}/postgres`, ['-D', data], { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
+    await ready(server);
+  };
+  await start();
   const as = (role: string): Postgres =>
     createPostgres({ host: home, port: 5432, role, bin, ...(isRoot ? { runAs: osUser } : {}) }, exec);
   const stop = async (): Promise<void> => {
@@ -58,6 +65,10 @@ export async function startCluster(parent = tmpdir()): Promise<Cluster> {
       await ended;
     }
     await rm(home, { recursive: true, force: true });
+  };
+  const crash = async (): Promise<void> => {
+    execFileSync(`${bin}/pg_ctl`, ['stop', '-D', data, '-m', 'immediate'], { ...options, stdio: 'pipe' });
+    if (server.exitCode === null) await once(server, 'exit');
   };
   const open = (database = 'postgres'): Promise<Session> =>
     as('postgres').connect(database, { signal: AbortSignal.timeout(300_000) });
@@ -80,6 +91,8 @@ export async function startCluster(parent = tmpdir()): Promise<Cluster> {
     open,
     sql,
     stop,
+    crash,
+    start,
     [Symbol.asyncDispose]: stop,
   };
 }
