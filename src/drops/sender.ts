@@ -24,6 +24,8 @@ export interface SenderParts {
   readonly origin: Omit<Origin, 'target'>;
   readonly spare: Pick<SshTarget, 'host' | 'port' | 'user' | 'connectTimeoutSeconds' | 'hostKeyAlias'>;
   readonly bandwidthLimit: number;
+  /** How long nothing of a push may move; the program's own limits unless told. */
+  readonly stillMs?: (bulk: boolean) => number;
   /** Where the ssh sockets go: with `-hot` and `-bulk` behind it. */
   readonly sockets: string;
   /** The spare introduced itself for the first time. */
@@ -72,7 +74,7 @@ export function createSender(parts: SenderParts): Sender {
     return createPeer({
       hot: createSshSession(exec, target, `${sockets}-hot`),
       bulk: createSshSession(exec, target, `${sockets}-bulk`),
-      rsync: createRsyncPush(exec),
+      rsync: createRsyncPush(exec, parts.stillMs),
       host: spare.host,
       bandwidthLimit,
       known: () => knownPeer(state),

@@ -147,6 +147,8 @@ async function endWell(
       const failure = toFailure(error);
       const isJudged = open !== undefined && judgingSteps.includes(open.step) && failure.class !== 'interrupted';
       if (!isJudged) throw error;
+      // Where PostgreSQL ended meanwhile, that is the cause: the new database is judged again when it is back.
+      await standing.use((session) => session.query('SELECT 1'));
       const why = failure.message;
       tools.log.failure(`Switching database ${args.database} back: ${why}`);
       await goBack(tools, journal, standing, { ...args, way: 'back', why });

@@ -25,6 +25,7 @@ export interface Command {
   readonly outputLimitMb?: number;
   /** Each whole line of standard error, as it comes. */
   readonly onErrorLine?: (line: string) => void;
+  readonly onStart?: (pid: number) => void;
 }
 
 export interface Result {
@@ -84,6 +85,7 @@ const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 export const exec: Exec = async (command) => {
   command.signal?.throwIfAborted();
   const child = start(command, ['pipe', 'pipe', 'pipe']);
+  if (child.pid !== undefined) command.onStart?.(child.pid);
   const name = command.name ?? command.file;
   const limitMb = command.outputLimitMb ?? outputLimitMb;
   const stdout = collect(child.stdout as Readable, limitMb * 1024 * 1024, child);

@@ -2,6 +2,7 @@ import Rsync from 'rsync';
 import { Failure } from '../errors.ts';
 import { senderOptions } from '../rules/push-options.ts';
 import { CommandError, type Exec } from './exec.ts';
+import { watchHeadway } from './headway.ts';
 
 export interface PushCommand {
   /** A drop in the outbox; its content is sent. */
@@ -13,17 +14,30 @@ export interface PushCommand {
   readonly bulk: boolean;
   /** In KiB a second; 0 is unlimited. */
   readonly bandwidthLimit: number;
-  /** The only end to a push that makes headway; one that does not ends by rsync's own --timeout, or with the connection. */
+  /** The only end to a push that makes headway. */
   readonly signal: AbortSignal;
   readonly onErrorLine: (line: string) => void;
 }
 
 export type RsyncPush = (command: PushCommand) => Promise<void>;
 
+/**
+ * How long nothing may move. Behind rsync's own --timeout, which ends what it waits for in a transfer: not an rsync that was
+ * stopped itself, nor the wait for a gate that was. A gate may have a large dump to bring to the disk meanwhile.
+ */
+const stillAfterMs = (bulk: boolean): number => (bulk ? 600_000 : 60_000);
+
 /** rsync to the gate. Throws a Failure by rsync's exit code; the gate's own words come by `onErrorLine`. */
-export function createRsyncPush(exec: Exec): RsyncPush {
+export function createRsyncPush(exec: Exec, stillMs: (bulk: boolean) => number = stillAfterMs): RsyncPush {
   return async (command) => {
-    const { directory, host, signal, onErrorLine } = command;
+    const { directory, host, onErrorLine, bulk } = command;
+    const still = new AbortController();
+    const signal = AbortSignal.any([command.signal, still.signal]);
+    let endWatch = (): void => undefined;
+    const onStart = (pid: number): void => {
+      const limitMs = stillMs(bulk);
+      endWatch = watchHeadway(pid, limitMs, () => still.abort(stoodStill(host, limitMs)));
+    };
     const args = [
       ...optionsOf(command),
       '-e',
@@ -33,9 +47,11 @@ export function createRsyncPush(exec: Exec): RsyncPush {
       `${host}:.`,
     ];
     try {
-      await exec({ file: 'rsync', args, signal, onErrorLine });
+      await exec({ file: 'rsync', args, signal, onErrorLine, onStart });
     } catch (error) {
       throw error instanceof CommandError ? byExitCode(error, host) : error;
+    } finally {
+      endWatch();
     }
   };
 }
@@ -67,6 +83,15 @@ const hints: Readonly<Record<number, string>> = {
   24: 'It is captured anew',
 };
 
+const tryTheWay = 'It is tried again by itself. To try the way to the spare, type: pe-failover check';
+
+const stoodStill = (host: string, ms: number): Failure =>
+  new Failure('unreachable', 'Failed to sync', {
+    where: host,
+    why: `nothing moved for ${ms / 1000} s: rsync here, or the gate there, stands still`,
+    hint: tryTheWay,
+  });
+
 function byExitCode(error: CommandError, host: string): Failure {
   if (error.exitCode === undefined && !error.timedOut && error.killedBy === undefined)
     return error.toFailure('rsync could not be started');
@@ -76,7 +101,7 @@ function byExitCode(error: CommandError, host: string): Failure {
   return new Failure(errorClass, `Failed to sync. Exit code is: ${error.exitCode ?? error.killedBy ?? 'none'}`, {
     where: host,
     why: `${words[code] ?? 'rsync failed'} (${said})`,
-    hint: hints[code] ?? 'It is tried again by itself. To try the way to the spare, type: pe-failover check',
+    hint: hints[code] ?? tryTheWay,
     cause: error,
   });
 }

@@ -1,8 +1,9 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { failuresOf } from '../helpers/agents.ts';
 import { createDatabasePair, synced, type DatabasePair } from '../helpers/database-pair.ts';
-import { toolsOn, type Process } from '../helpers/hunted.ts';
+import { goOn, held } from '../helpers/held-tools.ts';
 import { pathsBelow } from '../helpers/pair.ts';
 import { until } from '../helpers/trees.ts';
 
@@ -15,39 +16,14 @@ beforeAll(async () => {
 });
 afterAll(() => pair[Symbol.asyncDispose]());
 
-/** Held in the middle of its work by SIGSTOP, so that what comes then comes in the middle. Leaders first. */
-async function held(tool: 'pg_dump' | 'pg_restore'): Promise<Process[]> {
-  let found: Process[] = [];
-  await until(`${tool} at work`, () => {
-    found = tool === 'pg_dump' ? dumping() : toolsOn(pair.passive.socket, tool);
-    return found.length >= (tool === 'pg_dump' ? 1 : 3); // two workers
-  });
-  for (const { pid } of found) process.kill(pid, 'SIGSTOP');
-  return found;
-}
-
-/** While it writes the rows of a table. */
-function dumping(): Process[] {
-  const work = join(pathsBelow(pair.a.root).work, 'db-dump/pe-rbac');
-  const written = existsSync(work) ? readdirSync(work).filter((name) => name.endsWith('.dat')) : [];
-  return written.length > 0 ? toolsOn(pair.active.socket, 'pg_dump') : [];
-}
-
-const goOn = (processes: readonly Process[]): void => {
-  for (const { pid } of processes) process.kill(pid, 'SIGCONT');
-};
-
-const failuresSince = (side: 'a' | 'b', job: string, mark: number): string[] =>
-  pair[side].log.slice(mark).filter((line) => line.includes(`${job}.sh ---> [FAILURE]`));
-
 describe('killed in the middle of its work', () => {
   test('pg_dump: one FAILURE, and the next pass dumps anew', async () => {
     const mark = pair.a.log.length;
     await pair.change();
-    const [dump] = await held('pg_dump');
+    const [dump] = await held(pair, 'pg_dump');
     process.kill(dump?.pid ?? 0, 'SIGKILL');
     await pair.arrives();
-    expect(failuresSince('a', 'db_dump', mark)).toEqual([
+    expect(failuresOf(pair.a, 'db_dump', mark)).toEqual([
       expect.stringMatching(/Failed to dump database.*pg_dump was ended by SIGKILL/),
     ]);
     await pair.untilWell();
@@ -59,12 +35,12 @@ describe('killed in the middle of its work', () => {
   ] as const)('%s: one FAILURE, and the next pass loads anew', async (_, which) => {
     const mark = pair.b.log.length;
     await pair.change();
-    const tools = await held('pg_restore');
+    const tools = await held(pair, 'pg_restore');
     const [killed] = tools.splice(which, 1);
     process.kill(killed?.pid ?? 0, 'SIGKILL');
     goOn(tools);
     await pair.arrives();
-    expect(failuresSince('b', 'restore_dbs', mark)).toEqual([expect.stringMatching(/cannot load the dump/)]);
+    expect(failuresOf(pair.b, 'restore_dbs', mark)).toEqual([expect.stringMatching(/cannot load the dump/)]);
     await pair.untilWell();
   });
 });
@@ -72,7 +48,7 @@ describe('killed in the middle of its work', () => {
 describe('an agent, killed in the middle', () => {
   test('of a dump: the next one ends what it left, and dumps anew', async () => {
     await pair.change();
-    await held('pg_dump');
+    await held(pair, 'pg_dump');
     await pair.a.stop('SIGKILL');
     pair.a.start();
     await pair.arrives();
@@ -81,7 +57,7 @@ describe('an agent, killed in the middle', () => {
 
   test('of a load: the next one ends what it left, and loads anew', async () => {
     await pair.change();
-    await held('pg_restore');
+    await held(pair, 'pg_restore');
     await pair.b.stop('SIGKILL');
     pair.b.start();
     await pair.arrives();
@@ -93,24 +69,24 @@ describe('PostgreSQL, crashed in the middle', () => {
   test('of a dump: one FAILURE, and when it is back the next pass dumps anew', async () => {
     const mark = pair.a.log.length;
     await pair.change();
-    const tools = await held('pg_dump');
+    const tools = await held(pair, 'pg_dump');
     await pair.active.crash();
     goOn(tools);
     await pair.active.start();
     await pair.arrives();
-    expect(failuresSince('a', 'db_dump', mark)).toEqual([expect.stringMatching(/Failed to dump database.*pg_dump/)]);
+    expect(failuresOf(pair.a, 'db_dump', mark)).toEqual([expect.stringMatching(/Failed to dump database.*pg_dump/)]);
     await pair.untilWell();
   });
 
   test('of a load: one FAILURE, and when it is back the next pass loads anew', async () => {
     const mark = pair.b.log.length;
     await pair.change();
-    const tools = await held('pg_restore');
+    const tools = await held(pair, 'pg_restore');
     await pair.passive.crash();
     goOn(tools);
     await pair.passive.start();
     await pair.arrives();
-    expect(failuresSince('b', 'restore_dbs', mark)).toEqual([expect.stringMatching(/cannot load the dump/)]);
+    expect(failuresOf(pair.b, 'restore_dbs', mark)).toEqual([expect.stringMatching(/cannot load the dump/)]);
     await pair.untilWell();
   });
 
@@ -130,7 +106,24 @@ describe('PostgreSQL, crashed in the middle', () => {
     await session.close();
     await pair.passive.start();
     await pair.arrives();
-    expect(failuresSince('b', 'restore_dbs', mark)).toEqual([expect.stringMatching(/PostgreSQL/)]);
+    expect(failuresOf(pair.b, 'restore_dbs', mark)).toEqual([expect.stringMatching(/PostgreSQL/)]);
+    await pair.untilWell();
+  });
+});
+
+describe('PostgreSQL, crashed when the database is exchanged', () => {
+  test('while a service starts, which fails: the new database is not blamed, and stays', async () => {
+    const mark = pair.b.log.length;
+    const [hold, held] = [join(pair.service, 'hold'), join(pair.service, 'held')];
+    writeFileSync(hold, '');
+    await pair.change();
+    await until('the service starts', () => existsSync(held), 60_000);
+    await pair.passive.crash();
+    rmSync(held);
+    await pair.b.says(/restore_dbs\.sh ---> \[FAILURE\]/);
+    await pair.passive.start();
+    await pair.b.says(/An interrupted switch of database pe-rbac was ended: switched/);
+    expect(failuresOf(pair.b, 'restore_dbs', mark)).toEqual([expect.stringMatching(/PostgreSQL/)]);
     await pair.untilWell();
   });
 });

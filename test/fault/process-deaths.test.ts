@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createAgentPair, filesOnly, startBoth, type AgentPair } from '../helpers/agents.ts';
+import { createAgentPair, failuresOf, filesOnly, startBoth, type AgentPair } from '../helpers/agents.ts';
 import { pushing } from '../helpers/hunted.ts';
-import { arrives, change, failuresSince, inTheMiddle, limited } from '../helpers/large-push.ts';
+import { arrives, change, inTheMiddle, limited } from '../helpers/large-push.ts';
 import { untilNothingIsLeft } from '../helpers/nothing-left.ts';
 
 let pair: AgentPair;
@@ -19,7 +19,7 @@ describe('killed in the middle of a push', () => {
       change(pair);
       process.kill((await inTheMiddle(pair, who)).pid, 'SIGKILL');
       await arrives(pair);
-      expect(failuresSince(pair.a, mark)).toEqual([
+      expect(failuresOf(pair.a, 'sync_files', mark)).toEqual([
         expect.stringMatching(/Failed to sync|the spare says|the spare cannot be reached/),
       ]);
       await untilNothingIsLeft(pair);
@@ -44,7 +44,7 @@ describe('an agent, killed in the middle of a push', () => {
     await pair.b.stop('SIGKILL');
     pair.b.start();
     await arrives(pair, 60_000);
-    expect(failuresSince(pair.a, mark)).toEqual([]);
+    expect(failuresOf(pair.a, 'sync_files', mark)).toEqual([]);
     await untilNothingIsLeft(pair);
   });
 });

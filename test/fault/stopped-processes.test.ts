@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createAgentPair, startBoth, type AgentPair } from '../helpers/agents.ts';
+import { createAgentPair, failuresOf, startBoth, type AgentPair } from '../helpers/agents.ts';
 import { isAlive, pushing } from '../helpers/hunted.ts';
-import { arrives, change, failuresSince, inTheMiddle, limited } from '../helpers/large-push.ts';
+import { arrives, change, inTheMiddle, limited } from '../helpers/large-push.ts';
 import { untilNothingIsLeft } from '../helpers/nothing-left.ts';
 
-const jobs = 'jobs: {sync_certs: {enabled: false}, update_passive_ca: {enabled: false}, sync_files: {timeout: 10s}}\n';
+const jobs = 'jobs: {sync_certs: {enabled: false}, update_passive_ca: {enabled: false}, sync_files: {timeout: 8s}}\n';
 
 let pair: AgentPair;
 beforeAll(async () => {
@@ -24,7 +24,7 @@ describe('stopped in the middle of a push', () => {
       try {
         await pair.a.says(/sync_files\.sh ---> \[FAILURE\]/, 15_000);
         await arrives(pair, 60_000);
-        expect(failuresSince(pair.a, mark)).toHaveLength(1);
+        expect(failuresOf(pair.a, 'sync_files', mark)).toHaveLength(1);
         if (who !== "the spare's sshd session") expect(isAlive(pid)).toBe(false);
       } finally {
         if (isAlive(pid)) process.kill(pid, 'SIGCONT');

@@ -37,6 +37,10 @@ export const secretOf = ({ root }: AgentMaster): string => join(root, 'etc/puppe
 export const completed = /sync_files\.sh ---> \[SUCCESS\] Completed sync of files/;
 export const placed = /update_passive_files\.sh ---> \[SUCCESS\] Completed update of files/;
 
+/** What a job has said as FAILURE since the line of that number. */
+export const failuresOf = ({ log }: AgentMaster, job: string, since: number): string[] =>
+  log.slice(since).filter((line) => line.includes(`${job}.sh ---> [FAILURE]`));
+
 /** Starts both, and waits until the first file is on the spare and the active knows it. */
 export async function startBoth({ a, b }: AgentPair): Promise<void> {
   writeFileSync(secretOf(a), 'first');

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { ServiceCommands } from '../../src/system/service-manager.ts';
 import { createState } from '../../src/system/state.ts';
 import { createAgentPair, type AgentMaster, type AgentPair } from './agents.ts';
 import { endAll, serviceCommands, servicePid } from './database-service.ts';
@@ -34,6 +35,14 @@ export interface DatabaseLimits {
   readonly restore?: string;
 }
 
+/** Its start waits while `held` is there, and fails then, once there is `hold`. */
+const held = `if [ -e "$0/hold" ]; then mv "$0/hold" "$0/held"; while [ -e "$0/held" ]; do sleep 0.05; done; exit 1; fi; exec "$@"`;
+
+function commandsOf(service: string, socket: string): ServiceCommands {
+  const commands = serviceCommands(service, socket, 'pe-rbac');
+  return { ...commands, start: ['/bin/sh', '-c', held, service, ...commands.start] };
+}
+
 const off = ['sync_certs', 'update_passive_ca', 'fetch_made_here', 'sync_files', 'update_passive_files'];
 
 function configure(
@@ -61,7 +70,7 @@ function configure(
     },
     postgres: { host: socket, bin, ...(runAs === undefined ? {} : { run_as: runAs }) },
     databases: [{ name: 'pe-rbac', services: ['console'] }],
-    services: { manager: 'commands', commands: { console: serviceCommands(service, socket, 'pe-rbac') } },
+    services: { manager: 'commands', commands: { console: commandsOf(service, socket) } },
   };
   writeFileSync(path, JSON.stringify(config));
 }
@@ -77,7 +86,7 @@ export async function createDatabasePair(limits: DatabaseLimits = {}, tokens = 1
   configure(pair.a, active, service, limits);
   configure(pair.b, passive, service, limits);
   await createState(pathsBelow(pair.b.root).state).write('adopted', { at: new Date().toISOString() });
-  const [file = '', ...words] = serviceCommands(service, passive.socket, 'pe-rbac').start;
+  const [file = '', ...words] = commandsOf(service, passive.socket).start;
   execFileSync(file, words);
   let changes = 0;
   return {
@@ -91,7 +100,6 @@ export async function createDatabasePair(limits: DatabaseLimits = {}, tokens = 1
     },
     arrives: async (timeoutMs = 60_000) => {
       await pair.b.says(/restore_dbs\.sh ---> \[SUCCESS\] Completed restore of database pe-rbac/, timeoutMs);
-      expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(await digestsOfDatabase(active, 'pe-rbac'));
     },
     untilWell: () => untilWell(pair, [active, passive], service),
     [Symbol.asyncDispose]: async () => {
@@ -112,5 +120,7 @@ async function untilWell(pair: AgentPair, clusters: readonly Cluster[], service:
     const names = `SELECT datname, datallowconn FROM pg_database WHERE datname LIKE 'pe-rbac%'`;
     expect(await cluster.sql('postgres', names)).toEqual([{ datname: 'pe-rbac', datallowconn: true }]);
   }
+  const [active, passive] = await Promise.all(clusters.map((cluster) => digestsOfDatabase(cluster, 'pe-rbac')));
+  expect(passive).toEqual(active);
   expect(servicePid(service)).toBeGreaterThan(0);
 }

@@ -1,8 +1,15 @@
 // Finds the processes of one pair, by what of the pair stands in them: never by their name alone.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { AgentMaster, AgentPair } from './agents.ts';
 import { pathsBelow } from './pair.ts';
+
+interface Rooted {
+  readonly root: string;
+}
+export interface RootedPair {
+  readonly a: Rooted;
+  readonly b: Rooted;
+}
 
 export interface Process {
   readonly pid: number;
@@ -47,15 +54,15 @@ export const isStopped = (pid: number): boolean => look(pid)?.state === 'T';
 const environmentOf = ({ pid }: Process): string => read(`/proc/${pid}/environ`);
 
 /** Everything that names a directory of this pair, or works in one. */
-export function processesOf({ a, b }: AgentPair, more: readonly string[] = []): Process[] {
+export function processesOf({ a, b }: RootedPair, more: readonly string[] = []): Process[] {
   const places = [dirname(a.root), ...[a, b].map(({ root }) => pathsBelow(root).run), ...more];
   const isOurs = (text: string): boolean => places.some((place) => text.includes(place));
   return processes().filter(({ command, cwd }) => isOurs(command) || isOurs(cwd));
 }
 
-type Find = (pair: AgentPair, all: readonly Process[]) => Process | undefined;
+type Find = (pair: RootedPair, all: readonly Process[]) => Process | undefined;
 
-const outbox = ({ root }: AgentMaster): string => pathsBelow(root).outbox;
+const outbox = ({ root }: Rooted): string => pathsBelow(root).outbox;
 const push: Find = ({ a }, all) => all.find(({ command }) => /^rsync /.test(command) && command.includes(outbox(a)));
 const connection: Find = ({ a }, all) =>
   all.find(({ command }) => command.includes(' -M ') && command.includes(`-S ${join(pathsBelow(a.root).run, 'ssh-')}`));

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { completed, secretOf, type AgentMaster, type AgentPair } from './agents.ts';
-import { processes, pushing, type Process } from './hunted.ts';
+import { completed, secretOf, type AgentPair } from './agents.ts';
+import { processes, pushing, type Process, type RootedPair } from './hunted.ts';
 import { pathsBelow } from './pair.ts';
 import { until } from './trees.ts';
 
@@ -13,9 +13,9 @@ const bytes = 4_000_000;
 /** Something that cannot be sent in a moment. */
 export const change = ({ a }: AgentPair): void => writeFileSync(secretOf(a), randomBytes(bytes));
 
-export const isSame = ({ a, b }: AgentPair): boolean => readFileSync(secretOf(a)).equals(readFileSync(secretOf(b)));
+const isSame = ({ a, b }: AgentPair): boolean => readFileSync(secretOf(a)).equals(readFileSync(secretOf(b)));
 
-const arrivedBytes = ({ root }: AgentMaster): number => {
+const arrivedBytes = ({ root }: RootedPair['b']): number => {
   const staging = join(pathsBelow(root).inbox, 'sync-files/staging');
   if (!existsSync(staging)) return 0;
   const sizes = readdirSync(staging, { recursive: true, encoding: 'utf8' }).map(
@@ -25,7 +25,7 @@ const arrivedBytes = ({ root }: AgentMaster): number => {
 };
 
 /** Who takes part in the push that is half done now. */
-export async function inTheMiddle(pair: AgentPair, who: keyof typeof pushing): Promise<Process> {
+export async function inTheMiddle(pair: RootedPair, who: keyof typeof pushing): Promise<Process> {
   let found: Process | undefined;
   await until(`${who} in the middle of a push`, () => {
     if (arrivedBytes(pair.b) < bytes / 10) return false;
@@ -37,12 +37,8 @@ export async function inTheMiddle(pair: AgentPair, who: keyof typeof pushing): P
   return found;
 }
 
-/** What the active's job has said as FAILURE since the line of that number. */
-export const failuresSince = ({ log }: AgentMaster, mark: number): string[] =>
-  log.slice(mark).filter((line) => /sync_files\.sh ---> \[FAILURE\]/.test(line));
-
 /** Until the spare has it and the active knows. */
-export async function arrives({ a, b }: AgentPair, timeoutMs = 30_000): Promise<void> {
-  await a.says(completed, timeoutMs);
-  if (!isSame({ a, b } as AgentPair)) throw new Error('the spare has something else');
+export async function arrives(pair: AgentPair, timeoutMs = 30_000): Promise<void> {
+  await pair.a.says(completed, timeoutMs);
+  if (!isSame(pair)) throw new Error('the spare has something else');
 }

@@ -6,13 +6,19 @@ import type { AgentMaster, AgentPair } from './agents.ts';
 import { processesOf, type Process } from './hunted.ts';
 import { pathsBelow } from './pair.ts';
 
-const names = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
+function names(directory: string, recursive = false): string[] {
+  try {
+    return readdirSync(directory, { encoding: 'utf8', recursive });
+  } catch {
+    return []; // not there, or removed meanwhile
+  }
+}
 
 /** Files that only last as long as work does, and sockets that nobody listens on. */
 function filesLeft({ root }: AgentMaster): string[] {
   const { inbox, outbox, taken, journal, work, run } = pathsBelow(root);
   const streams = names(inbox).filter((name) => existsSync(join(inbox, name, 'ready')));
-  const all = readdirSync(root, { recursive: true, encoding: 'utf8' });
+  const all = names(root, true);
   return [
     ...all.filter((path) => temporaryPattern.test(basename(path))),
     ...streams.flatMap((stream) => [

@@ -7,7 +7,7 @@ import { hash8, installChanges, ownPairing, type InstallOrder } from '../../src/
 import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { noEpoch } from '../../src/drops/epoch-book.ts';
 import { createGateFile } from '../../src/drops/gate-file.ts';
-import { createSender, type Sender } from '../../src/drops/sender.ts';
+import { createSender, type Sender, type SenderParts } from '../../src/drops/sender.ts';
 import { createSpare, type Spare } from '../../src/drops/spare.ts';
 import type { PassContext } from '../../src/jobs/job.ts';
 import type { Epoch } from '../../src/rules/epoch.ts';
@@ -55,7 +55,7 @@ export interface TestPair extends AsyncDisposable {
   readonly spare: Spare;
   /** The gate of b: restartable. */
   sshd: TestSshd;
-  sender(): Sender;
+  sender(more?: Partial<SenderParts>): Sender;
   context(master: TestMaster, extra?: Partial<PassContext>): PassContext;
 }
 
@@ -105,8 +105,8 @@ export async function startPair(options: { program?: string } = {}): Promise<Tes
     epoch,
     spare,
     sshd,
-    sender: () => {
-      const sender = createTestSender(a, pair.sshd.port, epoch);
+    sender: (more) => {
+      const sender = createTestSender(a, pair.sshd.port, epoch, '127.0.0.1', more);
       senders.push(sender);
       return sender;
     },
@@ -132,7 +132,13 @@ function endOrphans({ paths }: TestMaster): void {
 export const factHash = (master: TestMaster): string =>
   createHash('sha256').update(readFileSync(master.paths.fact)).digest('hex');
 
-export function createTestSender(master: TestMaster, port: number, epoch: Epoch, alias = '127.0.0.1'): Sender {
+export function createTestSender(
+  master: TestMaster,
+  port: number,
+  epoch: Epoch,
+  alias = '127.0.0.1',
+  more: Partial<SenderParts> = {},
+): Sender {
   return createSender({
     paths: master.paths,
     exec,
@@ -145,6 +151,7 @@ export function createTestSender(master: TestMaster, port: number, epoch: Epoch,
     bandwidthLimit: 0,
     sockets: join(master.paths.run, 'ssh'),
     introduced: () => Promise.resolve(),
+    ...more,
   });
 }
 

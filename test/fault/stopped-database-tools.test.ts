@@ -1,0 +1,40 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { failuresOf } from '../helpers/agents.ts';
+import { createDatabasePair, type DatabasePair } from '../helpers/database-pair.ts';
+import { goOn, held } from '../helpers/held-tools.ts';
+import { isAlive } from '../helpers/hunted.ts';
+
+let pair: DatabasePair;
+beforeAll(async () => {
+  pair = await createDatabasePair({ dump: '12s', restore: '12s' });
+  pair.b.start();
+  pair.a.start();
+  await pair.arrives();
+});
+afterAll(() => pair[Symbol.asyncDispose]());
+
+describe('stopped in the middle of its work', () => {
+  test('pg_dump: one FAILURE at the deadline, it is ended, and the next pass dumps anew', async () => {
+    const mark = pair.a.log.length;
+    await pair.change();
+    const [dump] = await held(pair, 'pg_dump');
+    await pair.arrives();
+    expect(failuresOf(pair.a, 'db_dump', mark)).toEqual([expect.stringMatching(/did not end within 12 s/)]);
+    expect(isAlive(dump?.pid ?? 0)).toBe(false);
+    await pair.untilWell();
+  });
+
+  test.each([
+    ['pg_restore', 0],
+    ['one of the workers of pg_restore', 1],
+  ] as const)('%s: one FAILURE at the deadline, all of it is ended, and the next pass loads anew', async (_, which) => {
+    const mark = pair.b.log.length;
+    await pair.change();
+    const tools = await held(pair, 'pg_restore');
+    goOn(tools.filter((_tool, at) => at !== which));
+    await pair.arrives();
+    expect(failuresOf(pair.b, 'restore_dbs', mark)).toEqual([expect.stringMatching(/did not end within 12 s/)]);
+    expect(tools.filter(({ pid }) => isAlive(pid))).toEqual([]);
+    await pair.untilWell();
+  });
+});
