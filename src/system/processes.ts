@@ -9,6 +9,16 @@ export async function processesOf(uid: number): Promise<number[]> {
   return own.filter((pid) => pid !== undefined);
 }
 
+/** Ends at once what runs with these arguments among its own, one behind the other. */
+export async function killByArguments(...args: readonly string[]): Promise<void> {
+  const wanted = `\0${args.join('\0')}\0`;
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const command = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    if (command.includes(wanted)) send(Number(name), 'SIGKILL');
+  }
+}
+
 const askedMs = 2_000;
 const insistedMs = 10_000;
 const lookMs = 20;

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { Failure } from '../errors.ts';
 import { CommandError, isRunning, startChild, type Exec, type LongChild, type Result } from './exec.ts';
 import { listDirectory, removeIfThere } from './files.ts';
+import { killByArguments } from './processes.ts';
 
 export interface SshTarget {
   readonly host: string;
@@ -143,9 +144,14 @@ async function endStrays(exec: Exec, target: SshTarget, directory: string): Prom
 async function endOrphan(exec: Exec, { host }: SshTarget, socket: string): Promise<void> {
   if ((await lstat(socket).catch(() => undefined)) === undefined) return;
   const args = ['-F', '/dev/null', '-S', socket, '-O', 'exit', host];
-  await exec({ file: 'ssh', args, timeoutMs: 5_000, accept: [255] }).catch(() => undefined); // nobody listens there any more
+  await exec({ file: 'ssh', args, timeoutMs: muteMs, accept: [255] }).catch(async (error: unknown) => {
+    if (error instanceof CommandError && error.timedOut) await killByArguments(...masterWords, socket); // it was stopped
+  });
   await removeIfThere(socket);
 }
+
+/** The socket comes behind them. */
+const masterWords = ['-M', '-N', '-T', '-S'];
 
 function masterArguments(target: SshTarget, socket: string): string[] {
   const options = [
@@ -167,21 +173,8 @@ function masterArguments(target: SshTarget, socket: string): string[] {
     `LocalCommand=echo ${ready}`, // runs when the socket is there to be used
   ];
   return [
-    ...[
-      '-F',
-      '/dev/null',
-      '-M',
-      '-N',
-      '-T',
-      '-S',
-      socket,
-      '-p',
-      String(target.port),
-      '-l',
-      target.user,
-      '-i',
-      target.identity,
-    ],
+    ...['-F', '/dev/null', ...masterWords, socket],
+    ...['-p', String(target.port), '-l', target.user, '-i', target.identity],
     ...options.flatMap((option) => ['-o', option]),
     target.host,
   ];

@@ -56,3 +56,16 @@ test('an agent that is stopped is waited for by nobody for ever, and goes on whe
   expect(a.log.slice(mark).filter((line) => line.includes('[FAILURE]'))).toEqual([]);
   await untilNothingIsLeft(pair);
 });
+
+test('a connection that a killed agent left behind stopped is ended by the next agent', async () => {
+  await using pair = await createAgentPair(() => filesOnly() + limited);
+  await startBoth(pair);
+  change(pair);
+  const { pid } = await inTheMiddle(pair, "the active's ssh connection");
+  process.kill(pid, 'SIGSTOP');
+  await pair.a.stop('SIGKILL');
+  pair.a.start();
+  await arrives(pair);
+  expect(isAlive(pid)).toBe(false);
+  await untilNothingIsLeft(pair);
+});

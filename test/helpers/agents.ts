@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setFacts } from '../../src/rules/fact-text.ts';
+import { endProcesses, processesOf } from './hunted.ts';
 import { pathsBelow, program } from './pair.ts';
 import { freePort, startSshd, type TestSshd } from './sshd.ts';
 
@@ -81,6 +82,7 @@ export async function createAgentPair(config: (root: string) => string = () => '
       await Promise.all([a.stop('SIGKILL'), b.stop('SIGKILL')]);
       for (const { root } of [a, b]) endConnections(root);
       for (const sshd of sshds) await sshd[Symbol.asyncDispose]();
+      endProcesses(processesOf({ a, b })); // what a failed test left stopped
       rmSync(base, { recursive: true, force: true });
     },
   };

@@ -9,7 +9,7 @@ import { createState } from '../../src/system/state.ts';
 import { createAgentPair, type AgentMaster, type AgentPair } from './agents.ts';
 import { endAll, serviceCommands, servicePid } from './database-service.ts';
 import { digestsOfDatabase } from './database-spare.ts';
-import type { Process } from './hunted.ts';
+import { endProcesses, toolsOn, type Process } from './hunted.ts';
 import { untilNothingIsLeft } from './nothing-left.ts';
 import { pathsBelow } from './pair.ts';
 import { buildRbac } from './pe-rbac.ts';
@@ -104,6 +104,8 @@ export async function createDatabasePair(limits: DatabaseLimits = {}, tokens = 1
     untilWell: () => untilWell(pair, [active, passive], service),
     [Symbol.asyncDispose]: async () => {
       await pair[Symbol.asyncDispose]();
+      for (const { socket } of [active, passive])
+        for (const tool of ['pg_dump', 'pg_restore'] as const) endProcesses(toolsOn(socket, tool));
       endAll(service);
       await Promise.all([active.stop(), passive.stop()]);
       rmSync(service, { recursive: true, force: true });

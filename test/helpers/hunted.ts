@@ -50,7 +50,6 @@ export const processes = (): Process[] =>
     .filter(({ state }) => state !== 'Z' && state !== 'X');
 
 export const isAlive = (pid: number): boolean => ![undefined, 'Z', 'X'].includes(look(pid)?.state);
-export const isStopped = (pid: number): boolean => look(pid)?.state === 'T';
 const environmentOf = ({ pid }: Process): string => read(`/proc/${pid}/environ`);
 
 /** Everything that names a directory of this pair, or works in one. */
@@ -97,4 +96,8 @@ export function toolsOn(socket: string, tool: 'pg_dump' | 'pg_restore'): Process
   const all = processes().filter(({ command }) => command.includes(`/${tool} -h ${socket} `));
   const pids = new Set(all.map(({ pid }) => pid));
   return all.sort((one, other) => Number(pids.has(one.parent)) - Number(pids.has(other.parent))); // leaders first
+}
+
+export function endProcesses(ended: readonly Process[]): void {
+  for (const { pid } of ended) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
 }
