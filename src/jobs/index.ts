@@ -124,6 +124,7 @@ export function passiveJobs(host: SpareHost): Job[] {
 function updatePassiveCa(host: SpareHost): Job {
   const { paths, settings, spare, exec, isServerStopped } = host;
   return createUpdatePassiveCa({
+    certname: host.certname,
     live: openLiveCa(host.cadir),
     set: openSet(host, 'sync-certs'),
     content: openStore(host, 'sync-certs'),
