@@ -209,6 +209,21 @@ describe('what both sides write', () => {
     expect(pair.log.join('\n')).toContain('Both masters signed signed/both.lab.pem');
   });
 
+  test("after roles were exchanged the spare's own certificate, and what the new active leaves out, stay where they are", async () => {
+    Object.assign(pair, { spareName: 'other.lab', excludeCerts: [] });
+    pair.restartActive();
+    await pair.active.signMany(['spare.lab', 'left-out.lab', 'a.lab']);
+    await pair.sync();
+    expect(await readdir(spare('signed'))).toHaveLength(3);
+    Object.assign(pair, { spareName: 'spare.lab', excludeCerts: ['left-out.lab'] });
+    pair.restartActive();
+    await pair.active.clean('a.lab');
+    await pair.sync();
+    await pair.compare();
+    expect((await readdir(spare('signed'))).sort()).toEqual(['left-out.lab.pem', 'spare.lab.pem']);
+    expect(pair.verdicts.at(-1)).toMatchObject({ live: { ok: true } });
+  });
+
   test('what drifted on the spare is put back without the active', async () => {
     await pair.active.signMany(['a.lab', 'b.lab']);
     await pair.active.revoke('b.lab');
