@@ -260,6 +260,22 @@ describe('what is held', () => {
   });
 });
 
+test('the archive has what was replaced or removed alone, of the newest 24 drops: it does not grow', async () => {
+  const names = Array.from({ length: 40 }, (_, n) => `n${n}.lab`);
+  await pair.active.signMany(['stays.lab', ...names]);
+  await pair.sync();
+  for (const name of names) {
+    await pair.active.clean(name);
+    await pair.sync();
+  }
+  const archived = await readdir(join(pair.root, 'archive'));
+  expect(archived).toHaveLength(24);
+  const files = (await readdir(join(pair.root, 'archive'), { recursive: true })).filter((path) =>
+    path.endsWith('.pem'),
+  );
+  expect(files.filter((path) => !/-n\d+\.lab\.pem$|ca_crl/.test(path))).toEqual([]);
+});
+
 test('owner and mode are kept as found on the spare', async () => {
   await pair.active.sign('a.lab');
   await pair.sync();
