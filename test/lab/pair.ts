@@ -64,7 +64,7 @@ jobs:
   nc_dump: {enabled: true, poll: 2s}
   db_dump: {poll: 2s}
   restore_nc: {enabled: true}
-  restore_dbs: {cron: "*/10 * * * * *", agent_run_wait: 1m, health_wait: 1m}
+  restore_dbs: {cron: "*/4 * * * * *", agent_run_wait: 1m, health_wait: 1m}
 databases:
   - {name: ${rbac}, services: [${consoleUnit}], health: [rbac-service], needs: [${keyFile}]}
 files: [${secrets}]
