@@ -11,6 +11,13 @@ const project = (name: string, extra: Record<string, unknown> = {}) => ({
   },
 });
 
+/** "short" is part of all tests, "long" is `./scripts/test lab --long`: the usual part takes the better part of an hour. */
+const labFiles: Readonly<Record<string, Record<string, unknown>>> = {
+  short: { include: ['test/lab/install.test.ts'] },
+  usual: { exclude: ['test/lab/scale.test.ts'] },
+  long: {},
+};
+
 export default defineConfig({
   test: {
     reporters: ['default', './test/helpers/closing-line-reporter.ts'],
@@ -21,6 +28,7 @@ export default defineConfig({
       project('fault', { testTimeout: 300_000 }),
       // Hosts that share this machine with nothing else: after all others, one file at a time.
       project('lab', {
+        ...labFiles[process.env['PE_FAILOVER_LAB'] ?? 'usual'],
         testTimeout: 600_000,
         hookTimeout: 900_000,
         fileParallelism: false,

@@ -61,7 +61,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     roleWhy: gate?.closed ?? '',
     agentRuns: view !== undefined,
     components: active && gate?.peer === undefined ? [] : components,
-    failing: failingJobs(view),
+    failing: failingJobs(view?.jobs ?? []),
     trouble: view?.trouble,
     spareTakesNothing: active && greeting !== undefined ? whyNotTaken(greeting.gate) : undefined,
     openHolds: holds.length,
@@ -86,8 +86,9 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   };
 }
 
-function failingJobs(view: AgentView | undefined): Situation['failing'] {
-  return (view?.jobs ?? []).flatMap(({ job, state, why, last }) => {
+/** Those that do not do their work now. */
+export function failingJobs(jobs: AgentView['jobs']): Situation['failing'] {
+  return jobs.flatMap(({ job, state, why, last }) => {
     const latched = state === 'latched';
     return latched || (state === 'retrying' && last?.kind === 'failed')
       ? [{ job, latched, why: last?.why ?? why }]

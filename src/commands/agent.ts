@@ -1,5 +1,6 @@
 import { createAgent, type Agent } from '../agent/agent.ts';
 import { findRival } from '../agent/rivals.ts';
+import { createSilenceAlarm } from '../agent/silence.ts';
 import { reportStatus } from '../agent/status.ts';
 import { toFailure } from '../errors.ts';
 import { writeFileAtomic } from '../system/files.ts';
@@ -89,9 +90,10 @@ async function endInterrupted(master: Master, signal: AbortSignal): Promise<void
 
 const publishMs = 10_000;
 
-/** What the peer may ask the gate for, and what the page shows: written anew every few seconds. */
+/** What the peer may ask the gate for, and what the page shows: written anew every few seconds. What it says too long is an alarm. */
 async function publishStatus(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
   const { certname, paths, spare, clock, published } = master;
+  const alarm = createSilenceAlarm(master.log.forJob('agent'), clock);
   while (!signal.aborted) {
     try {
       const report = await reportStatus({
@@ -102,6 +104,7 @@ async function publishStatus(master: Master, agent: Agent, signal: AbortSignal):
         streams: streamsOf(master),
         view: agent.view(),
       });
+      alarm(report);
       await writeFileAtomic(paths.status, JSON.stringify(report), published);
       // Its time is what the active's confirmations are dated by.
       if (report.role === 'passive') await spare.introduce();

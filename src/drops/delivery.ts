@@ -10,7 +10,15 @@ import type { State } from '../system/state.ts';
 import type { Origin, Outbox, PackedDrop } from './outbox.ts';
 import { noteGreeting } from './greeting-note.ts';
 import type { Greeting, Peer } from './peer.ts';
-import { countsAnew, forgotten, isMoreToHear, readStream, withReceipt, type StreamState } from './stream-state.ts';
+import {
+  countsAnew,
+  forgotten,
+  hasLost,
+  isMoreToHear,
+  readStream,
+  withReceipt,
+  type StreamState,
+} from './stream-state.ts';
 
 /** What a sending job wants live on the spare. */
 export interface Goods {
@@ -98,7 +106,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     const greeting = await parts.greet(signal);
     await noteGreeting(parts.state, greeting);
     const known = await read(stream);
-    if (hasLost(known, greeting, stream)) await parts.state.write(stream, forgotten(known));
+    if (hasLost(known, stream, greeting.hello)) await parts.state.write(stream, forgotten(known));
     return await collect(parts, stream, 0, signal);
   };
   return {
@@ -128,13 +136,6 @@ const agreedOn = ({ acknowledged, needsWhole }: StreamState, { digest }: Goods):
 function lastPushOf({ sequence, digest, publishedAt, last }: StreamState): LastPush | undefined {
   if (digest === undefined || publishedAt === undefined) return undefined;
   return { sequence, digest, publishedAt, word: last?.sequence === sequence ? last : undefined };
-}
-
-/** The spare no longer has what it acknowledged: its disk was replaced, or its state restored from a backup. */
-function hasLost({ acknowledged, epoch }: StreamState, { hello }: Greeting, stream: string): boolean {
-  if (acknowledged === undefined || acknowledged.at > hello.at) return false; // acknowledged after that greeting
-  const accepted = hello.accepted[stream];
-  return accepted === undefined || !sameEpoch(accepted.epoch, epoch) || accepted.sequence < acknowledged.sequence;
 }
 
 async function push(

@@ -12,7 +12,7 @@ import { createDelivery, type Delivery } from './delivery.ts';
 import { createGreeter, knownPeer, type Greeter } from './greeter.ts';
 import { createOutbox, type Origin } from './outbox.ts';
 import { ClaimedOvertaken, createPeer, type Greeting, type Peer } from './peer.ts';
-import { unheardStreams } from './stream-state.ts';
+import { streamsWithNews } from './stream-state.ts';
 
 export interface SenderParts {
   readonly paths: Paths;
@@ -37,8 +37,8 @@ export interface Sender {
   readonly delivery: Delivery;
   readonly peer: Peer;
   greet(signal: AbortSignal): Promise<Greeting>;
-  /** The streams on which the spare's root has said more, by this greeting, than was heard here. */
-  unheard(greeting: Greeting): Promise<string[]>;
+  /** The streams on which the spare's root has said more, by this greeting, than was heard here, or of which it lost what it had. */
+  news(greeting: Greeting): Promise<string[]>;
   close(): Promise<void>;
 }
 
@@ -61,7 +61,7 @@ export function createSender(parts: SenderParts): Sender {
     delivery: askingAgainAfterErrors(delivery, greeter),
     peer,
     greet: greeter.greet,
-    unheard: ({ hello }) => unheardStreams(streams, epoch, hello),
+    news: ({ hello }) => streamsWithNews(streams, epoch, hello),
     close: peer.close,
   };
 

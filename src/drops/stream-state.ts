@@ -1,6 +1,8 @@
 import { sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Hello } from '../rules/hello.ts';
+import { isStream } from '../rules/manifest.ts';
 import { arrived, isFinal, type Receipt } from '../rules/receipt.ts';
+import { listDirectory } from '../system/files.ts';
 import type { State } from '../system/state.ts';
 
 /** What the active knows of one stream: `state/streams/STREAM.json`. */
@@ -48,12 +50,23 @@ export function withReceipt(known: StreamState, receipt: Receipt): StreamState {
   return { ...known, ...acknowledged, ...(last === undefined ? {} : { last }), heard: receipt.n, needsWhole };
 }
 
-/** The streams on which the spare's root has said more than was heard here. */
-export async function unheardStreams(state: State, epoch: Epoch, hello: Hello): Promise<string[]> {
-  const unheard: string[] = [];
-  for (const stream of Object.keys(hello.receipts ?? {}))
-    if (hasNews(await readStream(state, stream, epoch), stream, hello)) unheard.push(stream);
-  return unheard;
+/** The streams on which the spare's root has said more than was heard here, or of which it lost what it had. */
+export async function streamsWithNews(state: State, epoch: Epoch, hello: Hello): Promise<string[]> {
+  const files = (await listDirectory(state.directory)).map((name) => name.replace(/\.json$/, ''));
+  const streams = new Set([...Object.keys(hello.receipts ?? {}), ...files].filter(isStream));
+  const news: string[] = [];
+  for (const stream of [...streams].sort()) {
+    const known = await readStream(state, stream, epoch);
+    if (hasNews(known, stream, hello) || hasLost(known, stream, hello)) news.push(stream);
+  }
+  return news;
+}
+
+/** The spare no longer has what it acknowledged: its disk was replaced, or its state restored from a backup. */
+export function hasLost({ acknowledged, epoch }: StreamState, stream: string, hello: Hello): boolean {
+  if (acknowledged === undefined || acknowledged.at > hello.at) return false; // acknowledged after that greeting
+  const accepted = hello.accepted[stream];
+  return accepted === undefined || !sameEpoch(accepted.epoch, epoch) || accepted.sequence < acknowledged.sequence;
 }
 
 /** Is there a word to be expected, or more than was heard? The spare's root signed the number of its last one. */

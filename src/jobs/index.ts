@@ -35,7 +35,7 @@ import { createLeftOutBook } from './update-passive-files/left-out.ts';
 /** The jobs of an active, for one epoch. */
 export function activeJobs(
   host: JobHost,
-  sender: Pick<Sender, 'delivery' | 'greet' | 'unheard' | 'peer'>,
+  sender: Pick<Sender, 'delivery' | 'greet' | 'news' | 'peer'>,
   spare: string,
 ): Job[] {
   const { paths, settings } = host;
@@ -86,13 +86,17 @@ function fetchMadeHere(host: JobHost, { greet, peer }: Pick<Sender, 'greet' | 'p
 }
 
 /** The jobs for which a greeting has something new. */
-const newsFrom =
-  ({ paths }: JobHost, { unheard }: Pick<Sender, 'unheard'>) =>
-  async (greeting: Greeting): Promise<string[]> => {
-    const streams = await unheard(greeting);
+function newsFrom({ paths }: JobHost, { news }: Pick<Sender, 'news'>): (greeting: Greeting) => Promise<string[]> {
+  let asked: string | undefined;
+  return async (greeting) => {
+    const streams = await news(greeting);
+    const { adopt } = greeting.hello;
+    const wantsCa = adopt !== undefined && adopt !== asked; // once: what keeps it from adopting lasts for minutes
+    asked = adopt;
     const made = await isMadeHereNews(createState(paths.state), greeting);
-    return [...streams.map(jobOf), ...(made ? ['fetch-made-here'] : [])];
+    return [...streams.map(jobOf), ...(wantsCa ? ['sync-certs'] : []), ...(made ? ['fetch-made-here'] : [])];
   };
+}
 
 /** `db-dump` of `db-dump.NAME`. */
 const jobOf = (stream: string): string => stream.replace(/\..*$/, '');
@@ -124,6 +128,7 @@ export function passiveJobs(host: SpareHost): Job[] {
 function updatePassiveCa(host: SpareHost): Job {
   const { paths, settings, spare, exec, isServerStopped } = host;
   return createUpdatePassiveCa({
+    certname: host.certname,
     live: openLiveCa(host.cadir),
     set: openSet(host, 'sync-certs'),
     content: openStore(host, 'sync-certs'),

@@ -76,7 +76,7 @@ export function judgeStatus(now: Situation): StatusVerdict {
   return { code: 0, text: `OK: ${now.role}${agreed}` };
 }
 
-const isStale = ({ ageSeconds, limitSeconds }: ComponentStatus): boolean =>
+export const isStale = ({ ageSeconds, limitSeconds }: ComponentStatus): boolean =>
   ageSeconds === undefined || ageSeconds > limitSeconds;
 
 const staleSentence = ({ stream, ageSeconds, limitSeconds, why, doubt }: ComponentStatus): string =>

@@ -31,6 +31,8 @@ export interface AgentMaster {
 export interface AgentPair extends AsyncDisposable {
   readonly a: AgentMaster;
   readonly b: AgentMaster;
+  /** Ends sshd on b and every connection to it. Resolves with what starts it again. */
+  cutOff(): Promise<() => Promise<void>>;
 }
 
 /** The one file that travels in these pairs, and what is said when it does. */
@@ -58,14 +60,14 @@ export const filesOnly = (): string => 'jobs: {sync_certs: {enabled: false}, upd
 export async function createAgentPair(config: (root: string) => string = () => ''): Promise<AgentPair> {
   const base = mkdtempSync(join(realpathSync(tmpdir()), 'pe-failover-agents-'));
   const ports = { a: await freePort(), b: await freePort() };
-  const sshds: TestSshd[] = [];
+  const sshds = new Map<'a' | 'b', TestSshd>();
   const masters: Record<'a' | 'b', AgentMaster> = {
     a: await prepare(base, 'a', ports.b),
     b: await prepare(base, 'b', ports.a),
   };
   for (const name of ['a', 'b'] as const) {
     const { root } = masters[name];
-    sshds.push(await startSshd(root, pathsBelow(root).authorizedKeys, ports[name]));
+    sshds.set(name, await startSshd(root, pathsBelow(root).authorizedKeys, ports[name]));
     const path = join(root, 'etc/puppetlabs/pe_failover/pe_failover.yaml');
     writeFileSync(path, readFileSync(path, 'utf8') + config(root));
   }
@@ -78,10 +80,18 @@ export async function createAgentPair(config: (root: string) => string = () => '
   return {
     a,
     b,
+    cutOff: async () => {
+      await sshds.get('b')?.[Symbol.asyncDispose]();
+      endConnections(a.root);
+      return async () => void sshds.set('b', await startSshd(b.root, pathsBelow(b.root).authorizedKeys, ports.b));
+    },
     [Symbol.asyncDispose]: async () => {
       await Promise.all([a.stop('SIGKILL'), b.stop('SIGKILL')]);
-      for (const { root } of [a, b]) endConnections(root);
-      for (const sshd of sshds) await sshd[Symbol.asyncDispose]();
+      for (const { root } of [a, b]) {
+        endConnections(root);
+        rmSync(pathsBelow(root).run, { recursive: true, force: true });
+      }
+      for (const sshd of sshds.values()) await sshd[Symbol.asyncDispose]();
       endProcesses(processesOf({ a, b })); // what a failed test left stopped
       rmSync(base, { recursive: true, force: true });
     },
@@ -92,7 +102,6 @@ function endConnections(root: string): void {
   const { run } = pathsBelow(root);
   for (const name of ['ssh-hot', 'ssh-bulk'])
     spawnSync('ssh', ['-F', '/dev/null', '-S', join(run, name), '-O', 'exit', 'x'], { stdio: 'ignore' });
-  rmSync(run, { recursive: true, force: true });
 }
 
 async function prepare(base: string, name: 'a' | 'b', peerPort: number): Promise<AgentMaster> {

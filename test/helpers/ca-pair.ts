@@ -48,6 +48,9 @@ export interface CaPair extends AsyncDisposable {
   answers: boolean;
   /** True: the spare's agent does not run, and what is pushed waits there. */
   sleeps: boolean;
+  /** How the active's next life knows the spare, and what it leaves out besides. */
+  spareName: string;
+  excludeCerts: string[];
   /** Another life of the active's job: it remembers what is on disk. */
   restartActive(): void;
   /** What the fence of the next passes throws. */
@@ -82,6 +85,7 @@ export async function openSpare(
   await mkdir(join(root, 'content'), { recursive: true });
   const set = openAcceptedSet(join(root, 'spare.db'));
   const tools = {
+    certname: 'spare.lab',
     live: openLiveCa(join(root, 'spare')),
     set,
     content: openContentStore(join(root, 'content')),
@@ -146,7 +150,7 @@ export async function createCaPair(): Promise<CaPair> {
   const { tools, set: spareSet } = onSpare;
   const passive = createUpdatePassiveCa(tools);
   const activeSet = openAcceptedSet(join(root, 'active.db'));
-  const pair = {} as CaPair;
+  const pair = { spareName: 'spare.lab', excludeCerts: ['excluded.lab'] } as CaPair;
   way.onDrop = async (drop) => {
     queue.push(pair.tamper === undefined ? drop : await pair.tamper(drop));
     const fence = () => (pair.fence === undefined ? Promise.resolve() : Promise.reject(pair.fence));
@@ -157,9 +161,9 @@ export async function createCaPair(): Promise<CaPair> {
       cadir: active.directory,
       set: activeSet,
       delivery: way.delivery,
-      spare: 'spare.lab',
+      spare: pair.spareName,
       work: join(root, 'work'),
-      excludeCerts: ['excluded.lab'],
+      excludeCerts: pair.excludeCerts,
     });
   const made = (): MadeHere | undefined =>
     pair.madeHere ?? (onSpare.own === undefined || isNothing(onSpare.own) ? undefined : madeHereOf(onSpare.own));
@@ -277,7 +281,7 @@ export async function packDrop(root: string, goods: Goods, sequence: number): Pr
     files,
     deleted: goods.deleted ?? [],
     needs: [],
-    detail: {},
+    detail: goods.detail ?? {},
   };
   return { manifest, directory };
 }

@@ -209,6 +209,21 @@ describe('what both sides write', () => {
     expect(pair.log.join('\n')).toContain('Both masters signed signed/both.lab.pem');
   });
 
+  test("after roles were exchanged the spare's own certificate, and what the new active leaves out, stay where they are", async () => {
+    Object.assign(pair, { spareName: 'other.lab', excludeCerts: [] });
+    pair.restartActive();
+    await pair.active.signMany(['spare.lab', 'left-out.lab', 'a.lab']);
+    await pair.sync();
+    expect(await readdir(spare('signed'))).toHaveLength(3);
+    Object.assign(pair, { spareName: 'spare.lab', excludeCerts: ['left-out.lab'] });
+    pair.restartActive();
+    await pair.active.clean('a.lab');
+    await pair.sync();
+    await pair.compare();
+    expect((await readdir(spare('signed'))).sort()).toEqual(['left-out.lab.pem', 'spare.lab.pem']);
+    expect(pair.verdicts.at(-1)).toMatchObject({ live: { ok: true } });
+  });
+
   test('what drifted on the spare is put back without the active', async () => {
     await pair.active.signMany(['a.lab', 'b.lab']);
     await pair.active.revoke('b.lab');
@@ -243,6 +258,22 @@ describe('what is held', () => {
     await pair.compare();
     expect((await readdir(spare('signed'))).sort()).toEqual(['n0.lab.pem', 'new.lab.pem']);
   });
+});
+
+test('the archive has what was replaced or removed alone, of the newest 24 drops: it does not grow', async () => {
+  const names = Array.from({ length: 40 }, (_, n) => `n${n}.lab`);
+  await pair.active.signMany(['stays.lab', ...names]);
+  await pair.sync();
+  for (const name of names) {
+    await pair.active.clean(name);
+    await pair.sync();
+  }
+  const archived = await readdir(join(pair.root, 'archive'));
+  expect(archived).toHaveLength(24);
+  const files = (await readdir(join(pair.root, 'archive'), { recursive: true })).filter((path) =>
+    path.endsWith('.pem'),
+  );
+  expect(files.filter((path) => !/-n\d+\.lab\.pem$|ca_crl/.test(path))).toEqual([]);
 });
 
 test('owner and mode are kept as found on the spare', async () => {

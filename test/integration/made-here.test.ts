@@ -170,9 +170,8 @@ test('whatever both sides sign, revoke and clean in whatever order, no serial is
     fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 25 }), async (steps) => {
       await pair[Symbol.asyncDispose]();
       const own = (pair = await createCaPair());
-      await own.active.signMany(Array.from({ length: 60 }, (_, n) => `first-${n}.lab`)); // below all brakes
+      const given = await own.active.signMany(Array.from({ length: 60 }, (_, n) => `first-${n}.lab`)); // below all brakes
       await own.sync();
-      const given: bigint[] = [];
       for (const [n, [side, act]] of steps.entries()) await play(own, side, act, n, given);
       for (let n = 0; n < 2; n += 1) await settle();
       expect(new Set(given).size).toBe(given.length);

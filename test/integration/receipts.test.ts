@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { unheardStreams } from '../../src/drops/stream-state.ts';
+import { streamsWithNews } from '../../src/drops/stream-state.ts';
 import type { Hello } from '../../src/rules/hello.ts';
 import type { Receipt } from '../../src/rules/receipt.ts';
 import { createState } from '../../src/system/state.ts';
@@ -83,7 +83,7 @@ describe('a drop that was settled long ago', () => {
   const accepted = (): Hello['accepted'] => ({ 'sync-certs': { epoch, sequence: 1, digest: digest('b') } });
   const heard = (): Promise<Receipt[]> => gate.delivery.catchUp('sync-certs', gate.context.signal);
   const unheard = (): Promise<string[]> =>
-    unheardStreams(createState(gate.streams), epoch, { format: 1, at: '', pairing: '', accepted: {}, ...gate.hello });
+    streamsWithNews(createState(gate.streams), epoch, { format: 1, at: '', pairing: '', accepted: {}, ...gate.hello });
   beforeEach(() => gate.published({ last: settled, acknowledged: settled, heard: 3 }));
 
   it('is asked about again when the greeting has a later word, and not before', async () => {
@@ -127,6 +127,11 @@ describe('a drop that was settled long ago', () => {
     greet();
     gate.onAsked = () => [settled];
     expect([await heard(), await gate.known()]).toMatchObject([[], { last: { n: 7, state: 'failed' }, heard: 7 }]);
+  });
+
+  it('is to be sent again at once when the greeting of the spare lacks it: its disk is new', async () => {
+    gate.hello = { at: '2026-01-02T00:00:00.000Z', receipts: {}, accepted: {} };
+    expect(await unheard()).toEqual(['sync-certs']);
   });
 
   it('counts anew where a greeting says so: the spare was restored from a backup', async () => {

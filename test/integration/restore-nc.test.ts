@@ -57,6 +57,27 @@ test('imports the merged tree, archives the replaced one, has the classes read a
   expect(intake.verdicts).toEqual([expect.objectContaining({ state: 'applied' })]);
   expect(await journal.open()).toBeUndefined();
 });
+test("the spare's infrastructure groups keep what no exchange of host names gives: its own database host, its own pins", async () => {
+  const of = (name: string): Group => {
+    const found = groupsOf(spare).find((one) => one.name === name);
+    if (found === undefined) throw new Error(`no group ${name}`);
+    return found;
+  };
+  const { puppet_enterprise: own } = of('PE Infrastructure').classes;
+  const hosts = {
+    ...(own as object),
+    database_host: 'db-of-b.example.com',
+    puppetdb_host: ['masterb.example.com', 'pdb-of-b'],
+  };
+  spare.tree.update(of('PE Infrastructure').id, { classes: { puppet_enterprise: hosts } });
+  const rule = ['or', ['=', 'name', 'masterb.example.com'], ['=', 'name', 'compiler-of-b.example.com']];
+  spare.tree.update(of('PE Master').id, { rule });
+  expect(await setUp(await dropOf([...groupsOf(active), custom(1)])).job.run(passContext())).toMatchObject({
+    kind: 'done',
+  });
+  expect(of('PE Infrastructure').classes).toEqual({ puppet_enterprise: hosts });
+  expect(of('PE Master').rule).toEqual(rule);
+});
 test('the same tree again is unchanged: no import, nothing archived', async () => {
   await setUp(await dropOf(groupsOf(active))).job.run(passContext());
   spare.seen.length = 0;

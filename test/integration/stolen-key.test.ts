@@ -31,7 +31,7 @@ describe('a thief of the transfer key', () => {
     ['scp to here', () => thief.scp('/etc/passwd', '@/tmp/pe-failover-thief')],
     ['scp from here', () => thief.ssh([], ['scp -f /etc/passwd'])],
     ['sftp', () => thief.ssh(['-s'], ['sftp'])],
-    ['the reserved verb', () => thief.ssh([], [`export sync-certs ${nonce}`])],
+    ['an export of a file', () => thief.ssh([], [`export ../../etc/passwd ${nonce}`])],
     ['rsync from here', () => thief.rsync('127.0.0.1:/etc/passwd', join(pair.a.root, 'loot'))],
     [
       'rsync from here under a verb',
@@ -87,5 +87,13 @@ describe('a thief of the transfer key', () => {
     const { exitCode, stdout } = await thief.ssh([], [`hello ${nonce}`]);
     expect(exitCode).toBe(0);
     expect(Object.keys(JSON.parse(stdout) as object).sort()).toEqual(['clock', 'gate', 'hello', 'nonce', 'ok']);
+  });
+
+  it('learns by export nothing of a spare that signed nothing, and of no other stream', async () => {
+    for (const stream of ['sync-certs', 'sync-files']) {
+      const { exitCode, stdout } = await thief.ssh([], [`export ${stream} ${nonce}`]);
+      expect(exitCode).toBe(0);
+      expect(JSON.parse(stdout)).toEqual({ nonce, ok: true });
+    }
   });
 });

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exec, type Result } from '../../src/system/exec.ts';
 import type { Disk } from './disk.ts';
-import { cache, run } from './places.ts';
+import { run } from './places.ts';
 import { addresses, hostNames, type HostName, type Switch } from './switch.ts';
 
 export const checkout = join(import.meta.dirname, '../..');
@@ -164,14 +164,14 @@ function startContainer(machine: string, namespace: string, root: string, consol
     'for group; do [ "$group" = -- ] && break; echo $$ >"$group/cgroup.procs"; shift; done; shift; exec "$@"';
   // Its mount namespace is a copy of ours: it would keep the disks of all other hosts, and they could never be unmounted.
   const release =
-    'awk \'index($2, ENVIRON["CACHE"] "/") == 1 && index($2, ENVIRON["OWN"] "/") != 1 {print $2}\' /proc/self/mounts | sort -r | xargs -r umount; exec "$@"';
+    'awk \'$2 ~ "/pe-failover-lab/lab-" && index($2, ENVIRON["OWN"] "/") != 1 {print $2}\' /proc/self/mounts | sort -r | xargs -r umount; exec "$@"';
   const own = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', release, 'sh'];
   const output = openSync(console, 'w');
   const child = spawn(
     'sh',
     ['-c', enter, 'sh', ...groups, '--', 'nsenter', `--net=/run/netns/${namespace}`, ...own, ...nspawn],
     {
-      env: { ...process.env, CACHE: cache, OWN: dirname(root) },
+      env: { ...process.env, OWN: dirname(root) },
       stdio: ['ignore', output, output],
       detached: true,
     },

@@ -53,7 +53,7 @@ export async function startLightPair(
     await ca.signMany(['mastera.lab', 'one.lab', 'two.lab']);
     await write(a, `${secrets}/eyaml`, 'first secret\n', 0o600);
     if (withConsole) await provideServices({ a, b }, ca);
-    await installPair({ a, b }, say, configuration);
+    await installPair({ a, b }, say, { yaml: configuration });
     if (withConsole) await b.sh(`pe-failover adopt ${await caFingerprint(a)}`); // the databases too
 
     await untilAgreed({ a, b });

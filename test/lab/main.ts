@@ -14,6 +14,7 @@ scripts/lab partition HOST HOST        nothing passes between the two (--one-way
 scripts/lab unplug HOST                its cable is out
 scripts/lab heal                       the network is whole again
 scripts/lab kill HOST [--power-loss]   ends a host without a word; with --power-loss, what was not synced is gone
+scripts/lab probe                      tells whether a host can start on this machine
 scripts/lab down [--wipe]              shuts all down; with --wipe the disks go too
 HOST is one of ${hostNames.join(', ')}.`;
 
@@ -39,6 +40,7 @@ const verbs: Readonly<Record<string, (lab: Lab, rest: readonly string[]) => Prom
   unplug: async ({ network }, [name]) => network.apply({ kind: 'unplugged', host: hostOf(name) }),
   heal: ({ network }) => network.heal(),
   kill: (lab, [name]) => lab.host(hostOf(name)).die({ powerLoss: values['power-loss'] }),
+  probe: () => probe(),
   down: (lab) => lab.down({ wipe: values.wipe }),
 };
 
@@ -47,6 +49,12 @@ async function up(lab: Lab): Promise<void> {
   await Promise.all([a.boot(), b.boot()]);
   if (!values.bare && !existsSync(b.path('/opt/pe_failover'))) await bootstrapPair(lab, console.error);
   console.error('mastera and masterb are up. Type: ./scripts/lab exec masterb pe-failover status');
+}
+
+/** Throws what keeps a host from starting on this machine. */
+async function probe(): Promise<void> {
+  await using lab = await openLab('probe', { say: console.error });
+  await lab.host('agent').boot();
 }
 
 function enter(lab: Lab, name: HostName, line: readonly string[]): number {

@@ -61,6 +61,20 @@ describe('the network', () => {
   });
 });
 
+describe('a far spare', () => {
+  it('with 100 ms each way has everything in a few seconds, and needs no other settings', async () => {
+    const { a, b, ca, lab } = pair;
+    await lab.network.apply({ kind: 'delay', host: 'masterb', ms: 100 });
+    await b.sh('pkill -KILL -u pe-transfer || true');
+    await ca.signMany(names('far', 30));
+    report('30 certificates at 100 ms each way, the connection opened anew', await untilCaEqual({ lab, a, b }, 60_000));
+    const start = performance.now();
+    await ca.sign('far-single.lab');
+    await untilCaEqual({ lab, a, b }, 30_000);
+    report('sign to live at 100 ms each way', performance.now() - start);
+  });
+});
+
 describe('the ssh of the spare', () => {
   it('restarted in the middle of a burst: the connection is opened anew and all arrives', async () => {
     const { a, b, ca, lab } = pair;

@@ -64,7 +64,7 @@ jobs:
   nc_dump: {enabled: true, poll: 2s}
   db_dump: {poll: 2s}
   restore_nc: {enabled: true}
-  restore_dbs: {cron: "*/10 * * * * *", agent_run_wait: 1m, health_wait: 1m}
+  restore_dbs: {cron: "*/4 * * * * *", agent_run_wait: 1m, health_wait: 1m}
 databases:
   - {name: ${rbac}, services: [${consoleUnit}], health: [rbac-service], needs: [${keyFile}]}
 files: [${secrets}]
@@ -95,18 +95,26 @@ export async function prepareSpare(b: LabMaster): Promise<void> {
   await b.sh('systemctl restart ssh');
 }
 
+export interface InstallOptions {
+  /** Configuration of both. */
+  readonly yaml?: string;
+  /** The spare is another machine than the one that is known. */
+  readonly renewHostKey?: boolean;
+}
+
 /** As README says it: install, which starts the agents, the pairing line, adopt. Until the CA is on the spare. */
 export async function installPair(
   { a, b }: Pick<LabPair, 'a' | 'b'>,
   say: (line: string) => void,
-  yaml = everything,
+  { yaml = everything, renewHostKey = false }: InstallOptions = {},
 ): Promise<void> {
   const directory = await packageDirectory(say);
   for (const master of [a, b]) {
     await copyProgram(master, directory);
     await configure(master, yaml);
   }
-  const line = (await a.sh(`pe-failover install --active --passive-master ${b.fqdn}`)).split('\n').at(-1) ?? '';
+  const renew = renewHostKey ? ' --renew-host-key' : '';
+  const line = (await a.sh(`pe-failover install --active --passive-master ${b.fqdn}${renew}`)).split('\n').at(-1) ?? '';
   await b.sh(`pe-failover install --passive --auth-key '${line}'`);
   const { output } = await a.command('status');
   const fingerprint = /fingerprint (\S+)/.exec(output)?.[1] ?? 'none';

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { run } from './places.ts';
+import { cable, createWires } from './wires.ts';
 
 /** The names under which hosts know each other; `puppet.lab` is whichever master agents are pointed at. */
 export const addresses = { agent: '10.77.0.10', mastera: '10.77.0.11', masterb: '10.77.0.12' } as const;
@@ -10,6 +11,8 @@ export type Cut =
   /** Nothing passes between the two, or only nothing from `from` to `to`; a third host still sees both. */
   | { readonly kind: 'cut'; readonly from: HostName; readonly to: HostName; readonly oneWay?: boolean }
   | { readonly kind: 'loss'; readonly from: HostName; readonly to: HostName; readonly percent: number }
+  /** Frames to and from the host take that long, each way. */
+  | { readonly kind: 'delay'; readonly host: HostName; readonly ms: number }
   /** The cable is out: the host sees its carrier go. */
   | { readonly kind: 'unplugged'; readonly host: HostName };
 
@@ -47,7 +50,9 @@ export function createSwitch(lab: string, image: string): Switch {
     await ip('-n', own, 'link', 'set', cable(host), 'up');
     return there;
   };
+  const wires = createWires({ own, image, namespace, ip });
   const apply = async (cut: Cut): Promise<void> => {
+    if (cut.kind === 'delay') return await wires.lay(cut.host, cut.ms);
     if (cut.kind === 'unplugged') return void (await ip('-n', own, 'link', 'set', cable(cut.host), 'down'));
     const thousandth = cut.kind === 'loss' ? `numgen random mod 1000 < ${Math.round(cut.percent * 10)} ` : '';
     const oneWay = cut.kind === 'cut' && cut.oneWay === true;
@@ -57,18 +62,18 @@ export function createSwitch(lab: string, image: string): Switch {
   const heal = async (): Promise<void> => {
     if (!existsSync(`/run/netns/${own}`)) return;
     await nft('flush chain bridge lab cut\n');
+    await wires.removeAll();
     for (const host of hostNames)
       if (existsSync(`/run/netns/${namespace(host)}`)) await ip('-n', own, 'link', 'set', cable(host), 'up');
   };
   const remove = async (): Promise<void> => {
     created = undefined;
+    await wires.removeAll();
     for (const name of [...hostNames.map(namespace), own])
       if (existsSync(`/run/netns/${name}`)) await ip('netns', 'del', name);
   };
   return { plug, apply, heal, remove };
 }
-
-const cable = (host: HostName): string => `v-${host}`;
 
 async function create(
   own: string,

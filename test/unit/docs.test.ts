@@ -45,6 +45,27 @@ describe('README.md', () => {
   });
 });
 
+describe('docs/failures.md', () => {
+  const points = textOf('docs/failures.md')
+    .split(/^(?=\d+\. )/m)
+    .slice(1);
+  const tests = points.flatMap((point) =>
+    [...point.matchAll(/^ +- `(test\/[^`]+)`: (.+)$/gm)].map(([, ...named]) => named),
+  );
+
+  it('has a test for each failure', () => {
+    expect(points.map((point) => parseInt(point))).toEqual(Array.from({ length: 15 }, (_, n) => n + 1));
+    expect(points.filter((point) => !/^ +- `test\//m.test(point))).toEqual([]);
+  });
+
+  it.each(tests)('names a test of %s that exists: %s', (path = '', title = '') => {
+    const titles = [...textOf(path).matchAll(/(?:it|test|describe)\b[^\n'"`]*(?:\n\s*)?(['"`])(.+?)\1,/g)].map(
+      ([, , found]) => found,
+    );
+    expect(titles).toContain(title);
+  });
+});
+
 /** Every verb with the text of its part of cli.ts, where its options stand; `receive` is the gate's own. */
 const verbs = new Map(
   textOf('src/cli.ts')

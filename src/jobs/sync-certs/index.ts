@@ -124,14 +124,17 @@ async function sendOnce(tools: SyncCertsTools, memory: Memory, context: PassCont
   }
 }
 
+/** Certificates that never travel: that they are not in a drop says nothing of them. */
+const excludedNames = ({ excludeCerts, spare }: SyncCertsTools): string[] => [...excludeCerts, spare];
+
 async function pathsToCompare(
   tools: SyncCertsTools,
   memory: Memory,
   context: PassContext,
   whole: boolean,
 ): Promise<string[]> {
-  const excluded = (path: string): boolean =>
-    kindOf(path) === 'certificate' && [...tools.excludeCerts, tools.spare].includes(certnameOf(path));
+  const names = excludedNames(tools);
+  const excluded = (path: string): boolean => kindOf(path) === 'certificate' && names.includes(certnameOf(path));
   if (context.changed === undefined || whole) {
     const { paths, skipped } = await listCa(tools.cadir);
     for (const what of skipped) context.log.warning(`Skipped in the CA directory: ${what}`);
@@ -214,7 +217,7 @@ function goodsOf(tools: SyncCertsTools, { capture, directory, whole }: Parcel, c
     kind: whole ? 'whole' : 'delta',
     ...(whole || reference === undefined ? {} : { base: dropName(reference) }),
     deleted: whole ? [] : changes.remove,
-    detail: { files: changes.put.length, deleted: changes.remove.length },
+    detail: { files: changes.put.length, deleted: changes.remove.length, excluded: excludedNames(tools) },
     pack: (payload) => packCapture(directory, payload, capture.changed),
   };
 }

@@ -10,7 +10,7 @@ import type { LiveCa } from '../../puppet/ca-live.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
 import { ownOfCa } from '../../puppet/ca-made-here.ts';
 import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
-import { dropName } from '../../rules/manifest.ts';
+import { dropName, type Manifest } from '../../rules/manifest.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { AcceptedSet } from '../../system/accepted-set.ts';
 import type { ContentStore } from '../../system/content-store.ts';
@@ -21,6 +21,8 @@ import { adoptOrHold, type AdoptionTools } from './adopt.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 
 export interface UpdatePassiveCaTools {
+  /** Of this master: its own certificate never comes from the active. */
+  readonly certname: string;
   readonly live: LiveCa;
   readonly set: AcceptedSet;
   readonly content: ContentStore;
@@ -96,7 +98,7 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
   }
   const applied = await applyWish(
     tools,
-    { wish: wishOf(resolved, tools.set), drop: manifest, accept: resolved, brakes: true, job: name },
+    { wish: wishOf(resolved, tools, manifest), drop: manifest, accept: resolved, brakes: true, job: name },
     context,
   );
   tellWarnings(applied, context);
@@ -107,16 +109,19 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
   return tell(verdict, applied, context);
 }
 
-function wishOf(resolved: ResolvedDrop, set: AcceptedSet) {
+function wishOf(resolved: ResolvedDrop, { set, certname }: UpdatePassiveCaTools, { detail }: Manifest) {
   const isCertificate = (path: string): boolean => path.startsWith('signed/');
-  const removed = resolved.deleted.filter(isCertificate);
+  // After roles were exchanged the accepted set has this master's own one: it does not travel, and does not go either.
+  const stay = new Set([certname, ...namesOf(detail['excluded'])].map((name) => `signed/${name}.pem`));
+  const deleted = resolved.deleted.filter((path) => !stay.has(path));
+  const removed = deleted.filter(isCertificate);
   const before = removed.length === 0 ? 0 : set.count('signed/'); // counted only for the brakes
   const arrived = resolved.files.filter(({ path }) => isCertificate(path));
   const added = arrived.filter(({ path }) => set.get(path) === undefined).length;
   const after = resolved.whole ? arrived.length : before - removed.length + added;
   return {
     incoming: resolved.files,
-    deleted: resolved.deleted,
+    deleted,
     source: resolved.source,
     accepted: (path: string) => set.get(path)?.sha256,
     inventoryLines: resolved.inventoryLines,
@@ -124,6 +129,9 @@ function wishOf(resolved: ResolvedDrop, set: AcceptedSet) {
     forgiven: new Set<bigint>(),
   };
 }
+
+const namesOf = (value: unknown): string[] =>
+  Array.isArray(value) ? value.filter((name): name is string => typeof name === 'string') : [];
 
 async function verdictOf(tools: UpdatePassiveCaTools, applied: Applied, drop: string): Promise<Verdict> {
   const differing = [...applied.bad.keys()].sort();

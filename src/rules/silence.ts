@@ -1,0 +1,73 @@
+import { failed, type Trouble } from './repeats.ts';
+import { spokenDuration } from './spoken.ts';
+import { isStale, type ComponentStatus } from './verdict.ts';
+
+/** What is remembered from one look to the next. Times are monotonic milliseconds. */
+export interface Listening {
+  readonly role: 'active' | 'passive';
+  /** Since when somebody listens: what came before was nobody's to hear. */
+  readonly since: number;
+  /** The streams whose silence was said. */
+  readonly silent: ReadonlyMap<string, Trouble>;
+}
+
+/** What the agent sees at one look. */
+export interface Look {
+  /** Undefined: no job of a role runs, and nothing is expected. */
+  readonly role: 'active' | 'passive' | undefined;
+  readonly components: readonly ComponentStatus[];
+  /** The other master, where its name is known. */
+  readonly peer: string | undefined;
+  /** Why nothing can be confirmed is said already, by the job that cannot reach the other master. */
+  readonly isExplained: boolean;
+}
+
+export interface Line {
+  readonly status: 'FAILURE' | 'SUCCESS';
+  readonly text: string;
+}
+
+/**
+ * A stream that nobody confirms fails nowhere: no job runs that could say so. So each look compares, and says a silence
+ * once, again after hours, and when it is over. A limit begins when somebody listens: after an outage of this master, or
+ * of the way, the other one has as long as ever.
+ */
+export function listen(
+  before: Listening | undefined,
+  look: Look,
+  now: number,
+): { readonly listening: Listening | undefined; readonly lines: readonly Line[] } {
+  const { role } = look;
+  if (role === undefined) return { listening: undefined, lines: [] };
+  const known: Listening = before?.role === role ? before : { role, since: now, silent: new Map() };
+  const since = look.isExplained ? now : known.since;
+  const silent = new Map(known.silent);
+  const lines: Line[] = [];
+  for (const component of look.components) {
+    const { stream, limitSeconds } = component;
+    const trouble = silent.get(stream);
+    if (!isStale(component)) {
+      silent.delete(stream);
+      if (trouble !== undefined) lines.push(heardAgain(component, now - trouble.since));
+    } else if (now - since > limitSeconds * 1000) {
+      const heard = failed(trouble, { class: 'unreachable', cause: stream }, now);
+      silent.set(stream, heard.trouble);
+      if (heard.say !== undefined) lines.push(silenceOf(component, look.peer));
+    }
+  }
+  return { listening: { role, since, silent }, lines };
+}
+
+function silenceOf({ stream, ageSeconds, limitSeconds, doubt }: ComponentStatus, peer = 'the other master'): Line {
+  const limit = `the limit is ${spokenDuration(limitSeconds * 1000)}`;
+  const what =
+    ageSeconds === undefined
+      ? `It is not known how old ${stream} is: ${doubt ?? `nothing of it was ever confirmed, ${limit}`}`
+      : `Nothing of ${stream} was confirmed for ${spokenDuration(ageSeconds * 1000)}, ${limit}`;
+  return { status: 'FAILURE', text: `${what}. Here and on ${peer}, type: pe-failover status` };
+}
+
+const heardAgain = ({ stream, limitSeconds }: ComponentStatus, saidForMs: number): Line => ({
+  status: 'SUCCESS',
+  text: `${stream} is confirmed again after ${spokenDuration(limitSeconds * 1000 + saidForMs)}`,
+});
