@@ -38,16 +38,16 @@ const startedAt = (unit: string): Promise<string> =>
 
 /** The longest time for which a client that asks all the time got no answer, in milliseconds. */
 async function longestGap(master: LabMaster, work: () => Promise<unknown>): Promise<number> {
-  const ask = `psql -X -q -A -t -d ${rbac} -c 'SELECT 1' >/dev/null 2>&1 && date +%s%3N >> /tmp/answers`;
+  const ask = `psql -X -q -A -t -d ${rbac} -c 'SELECT 1' >/dev/null 2>&1 && date +%s%3N >> /var/tmp/answers`;
   await master.sh(
-    `rm -f /tmp/answers; systemd-run -q --unit=probe --uid=postgres sh -c "cd /; while :; do ${ask}; done"`,
+    `rm -f /var/tmp/answers; systemd-run -q --unit=probe --uid=postgres sh -c "cd /; while :; do ${ask}; done"`,
   );
   try {
     await work();
   } finally {
     await master.sh('systemctl stop probe');
   }
-  const times = readFileSync(master.path('/tmp/answers'), 'utf8').trim().split('\n').map(Number);
+  const times = readFileSync(master.path('/var/tmp/answers'), 'utf8').trim().split('\n').map(Number);
   return Math.max(...times.slice(1).map((time, n) => time - (times[n] ?? time)));
 }
 
@@ -121,6 +121,10 @@ describe('a puppet run on the spare', () => {
 describe('the fact, edited by hand', () => {
   it('is what facter says, and what the agent follows', async () => {
     const { b } = pair;
+    // As README says for Debian's own packages.
+    await b.sh(
+      'mkdir -p /etc/facter/facts.d && ln -sf /opt/puppetlabs/facter/facts.d/pe_failover.yaml /etc/facter/facts.d/',
+    );
     expect(await b.sh('facter -p pe_failover_mode')).toBe('passive');
     await b.sh(
       'sed -i "s/^pe_failover_mode:.*/pe_failover_mode: sleeping/" /opt/puppetlabs/facter/facts.d/pe_failover.yaml',
