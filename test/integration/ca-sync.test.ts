@@ -2,7 +2,7 @@ import { copyFile, readdir, readFile, rm, stat, utimes, writeFile } from 'node:f
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { serialGap } from '../../src/rules/serial.ts';
-import { createCaPair, problemsOf, type CaPair } from '../helpers/ca-pair.ts';
+import { createCaPair, epoch, problemsOf, type CaPair } from '../helpers/ca-pair.ts';
 import { createTestCa } from '../stand-in/ca.ts';
 
 let pair: CaPair;
@@ -212,15 +212,16 @@ describe('what both sides write', () => {
   test("after roles were exchanged the spare's own certificate, and what the new active leaves out, stay where they are", async () => {
     Object.assign(pair, { spareName: 'other.lab', excludeCerts: [] });
     pair.restartActive();
-    await pair.active.signMany(['spare.lab', 'left-out.lab', 'a.lab']);
+    await pair.active.signMany(['spare.lab', 'left-out.lab', 'a.lab', 'b.lab']);
     await pair.sync();
-    expect(await readdir(spare('signed'))).toHaveLength(3);
+    expect(await readdir(spare('signed'))).toHaveLength(4);
     Object.assign(pair, { spareName: 'spare.lab', excludeCerts: ['left-out.lab'] });
     pair.restartActive();
+    pair.activeSet.rebuild([], { epoch, sequence: 0 }); // a new active sends the whole CA
     await pair.active.clean('a.lab');
     await pair.sync();
     await pair.compare();
-    expect((await readdir(spare('signed'))).sort()).toEqual(['left-out.lab.pem', 'spare.lab.pem']);
+    expect((await readdir(spare('signed'))).sort()).toEqual(['b.lab.pem', 'left-out.lab.pem', 'spare.lab.pem']);
     expect(pair.verdicts.at(-1)).toMatchObject({ live: { ok: true } });
   });
 
