@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import type { Greeting, Peer } from '../drops/peer.ts';
 import { Failure } from '../errors.ts';
 import { additionsOf, type Additions, type AdditionTools } from '../puppet/ca-additions.ts';
+import type { Hello } from '../rules/hello.ts';
 import { digestOfOwn, type MadeHere } from '../rules/made-here.ts';
 import { counted } from '../rules/spoken.ts';
 import { sweepTemporary } from '../system/files.ts';
@@ -34,7 +35,7 @@ interface Fetched {
 }
 
 /** Is there something in this greeting that was not fetched yet? */
-export async function isMadeHereNews(state: State, { hello }: Greeting): Promise<boolean> {
+export async function isMadeHereNews(state: State, hello: Pick<Hello, 'madeHere'>): Promise<boolean> {
   return hello.madeHere !== undefined && hello.madeHere !== (await state.read<Fetched>(name))?.digest;
 }
 
@@ -47,7 +48,7 @@ async function pass(tools: FetchMadeHereTools, context: PassContext): Promise<Ou
     return { kind: 'waiting', why: `what ${made.source} made is meant for ${made.target}` };
   try {
     const added = await add(tools, made, context);
-    const isNew = await isMadeHereNews(tools.state, { hello } as Greeting);
+    const isNew = await isMadeHereNews(tools.state, hello);
     tell(added, made, context, isNew);
     await tools.state.write(name, { digest: digestOfOwn(made) } satisfies Fetched);
     const detail = { certificates: added.certificates, revocations: added.revocations, more: made.more };

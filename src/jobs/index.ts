@@ -93,7 +93,7 @@ function newsFrom({ paths }: JobHost, { news }: Pick<Sender, 'news'>): (greeting
     const { adopt } = greeting.hello;
     const wantsCa = adopt !== undefined && adopt !== asked; // once: what keeps it from adopting lasts for minutes
     asked = adopt;
-    const made = await isMadeHereNews(createState(paths.state), greeting);
+    const made = await isMadeHereNews(createState(paths.state), greeting.hello);
     return [...streams.map(jobOf), ...(wantsCa ? ['sync-certs'] : []), ...(made ? ['fetch-made-here'] : [])];
   };
 }

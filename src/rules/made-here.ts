@@ -44,8 +44,10 @@ export interface MadeHere extends OwnOfCa {
 /** An answer of the gate has at most 4 MB. */
 const most = { certificates: 400, inventory: 4_000, revocations: 2_000 };
 
-export const isNothing = ({ certificates, inventory, revocations }: OwnOfCa): boolean =>
-  certificates.length + inventory.length + revocations.length === 0;
+const sizeOf = ({ certificates, inventory, revocations }: OwnOfCa): number =>
+  certificates.length + inventory.length + revocations.length;
+
+export const isNothing = (own: OwnOfCa): boolean => sizeOf(own) === 0;
 
 /** As much of it as one answer of the gate has room for. */
 export function firstOf(own: OwnOfCa): OwnOfCa & Pick<MadeHere, 'more'> {
@@ -56,9 +58,6 @@ export function firstOf(own: OwnOfCa): OwnOfCa & Pick<MadeHere, 'more'> {
   };
   return { ...kept, more: sizeOf(own) - sizeOf(kept) };
 }
-
-const sizeOf = ({ certificates, inventory, revocations }: OwnOfCa): number =>
-  certificates.length + inventory.length + revocations.length;
 
 /** Tells whether there is something new, without the whole. */
 export const digestOfOwn = ({ certificates, inventory, revocations }: OwnOfCa): string =>

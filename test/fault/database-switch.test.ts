@@ -1,29 +1,18 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { sweepLeftovers } from '../../src/puppet/database-staging.ts';
-import { createStanding } from '../../src/puppet/database-standing.ts';
-import { recoverDatabase, recoverSwitch, switchSteps, type SwitchArgs } from '../../src/puppet/database-switch.ts';
+import { recoverDatabase, recoverSwitch } from '../../src/puppet/database-switch.ts';
 import { endInterruptedSwitches } from '../../src/jobs/restore-dbs/interrupted.ts';
 import { createRecordStore, type Staged } from '../../src/jobs/restore-dbs/record.ts';
 import { systemClock } from '../../src/system/clock.ts';
 import { createJournal } from '../../src/system/journal.ts';
-import {
-  argsFor,
-  digestsOfDatabase,
-  makeSpare,
-  quiet,
-  switchTools,
-  type SparePlaces,
-} from '../helpers/database-spare.ts';
-import type { Death, Work } from '../helpers/database-switch-program.ts';
+import { argsFor, digestsOfDatabase, makeSpare, quiet } from '../helpers/database-spare.ts';
+import type { Death } from '../helpers/database-switch-program.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
+import { deaths, dieInSwitch, freshPair, staging } from '../helpers/switch-deaths.ts';
 
-const program = join(import.meta.dirname, '../helpers/database-switch-program.ts');
-const staging = 'pe-rbac_restore_1_1';
 let cluster: Cluster;
 const digest: Record<string, string> = {};
 
@@ -41,39 +30,13 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-/** Every point of the journal, asked of the steps themselves. */
-function deaths(way: SwitchArgs['way']): Death[] {
-  const nowhere: SparePlaces = { socket: '/', bin: '/', runAs: undefined, home: '/', services: {}, database: 'x' };
-  const tools = switchTools(nowhere);
-  const names = switchSteps(tools, createStanding(tools.admin), { way } as SwitchArgs).map((step) => step.name);
-  const before = [...names, 'close'].map((step): Death => ({ way, when: 'before', step }));
-  return [...before, ...names.map((step): Death => ({ way, when: 'recorded', step }))];
-}
-
-async function freshPair(fresh: 'new' | 'bad'): Promise<number> {
-  await using session = await cluster.open();
-  await sweepLeftovers(session, 'pe-rbac', []);
-  await session.query(`DROP DATABASE IF EXISTS "pe-rbac" WITH (FORCE)`);
-  await session.query(`CREATE DATABASE "pe-rbac" OWNER "pe-rbac" TEMPLATE "old"`);
-  await session.query(`CREATE DATABASE "${staging}" OWNER "pe-rbac" TEMPLATE "${fresh}"`);
-  await session.query(`ALTER DATABASE "${staging}" ALLOW_CONNECTIONS false`);
-  const [row] = await session.query<{ oid: string }>(`SELECT oid::text FROM pg_database WHERE datname = '${staging}'`);
-  return Number(row?.oid);
-}
-
-async function dieAt(work: Work): Promise<void> {
-  const child = spawn(process.execPath, [program, JSON.stringify(work)], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
-  expect({ code, signal }).toEqual({ code: null, signal: 'SIGKILL' });
-}
-
 async function killAndRecover(death: Death, fresh: 'new' | 'bad', booted: boolean): Promise<void> {
-  const freshOid = await freshPair(fresh);
+  const freshOid = await freshPair(cluster, fresh);
   const spare = await makeSpare(cluster, 'pe-rbac');
   try {
     const args = await argsFor(cluster, 'pe-rbac', staging, freshOid);
     const path = join(spare.places.home, 'journal');
-    await dieAt({ places: spare.places, args, journal: path, death });
+    await dieInSwitch({ places: spare.places, args, journal: path, death });
     const journal = createJournal(path);
     if (booted) {
       await recoverDatabase(spare.tools, journal);
@@ -116,12 +79,12 @@ describe('an agent that starts in any role ends what was interrupted, and what r
   ] as const) {
     test(`killed ${death.when} ${death.step}`, async () => {
       const bad = death.way === 'back';
-      const freshOid = await freshPair(bad ? 'bad' : 'new');
+      const freshOid = await freshPair(cluster, bad ? 'bad' : 'new');
       const spare = await makeSpare(cluster, 'pe-rbac');
       try {
         const args = await argsFor(cluster, 'pe-rbac', staging, freshOid);
         const path = join(spare.places.home, 'journal');
-        await dieAt({ places: spare.places, args, journal: path, death });
+        await dieInSwitch({ places: spare.places, args, journal: path, death });
         expect(await spare.tools.services.isActive('console')).toBe(false);
         const drop = { stream: args.stream, epoch: args.epoch, sequence: args.sequence, digest: '' };
         const store = createRecordStore(spare.places.home, 'pe-rbac');

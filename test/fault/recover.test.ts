@@ -2,23 +2,19 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createStanding } from '../../src/puppet/database-standing.ts';
-import { switchSteps, type SwitchArgs } from '../../src/puppet/database-switch.ts';
-import { argsFor, digestsOfDatabase, makeSpare, switchTools, type SparePlaces } from '../helpers/database-spare.ts';
+import { argsFor, digestsOfDatabase, makeSpare } from '../helpers/database-spare.ts';
 import type { Death } from '../helpers/database-switch-program.ts';
 import {
   command,
-  dieInSwitch,
   forgetSpare,
-  freshPair,
   installSpare,
   keyFile,
   removeInstalled,
   spareBelow,
-  staging,
 } from '../helpers/installed-spare.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
+import { deaths, dieInSwitch, freshPair, staging } from '../helpers/switch-deaths.ts';
 
 let cluster: Cluster;
 const digest: Record<string, string> = {};
@@ -40,15 +36,6 @@ afterAll(async () => {
   removeInstalled();
   await cluster.stop();
 });
-
-/** Every point of the journal, asked of the steps themselves. */
-function deaths(way: SwitchArgs['way']): Death[] {
-  const nowhere: SparePlaces = { socket: '/', bin: '/', runAs: undefined, home: '/', services: {}, database: 'x' };
-  const tools = switchTools(nowhere);
-  const names = switchSteps(tools, createStanding(tools.admin), { way } as SwitchArgs).map((step) => step.name);
-  const before = [...names, 'close'].map((step): Death => ({ way, when: 'before', step }));
-  return [...before, ...names.map((step): Death => ({ way, when: 'recorded', step }))];
-}
 
 async function whatIsLive(root: string): Promise<string> {
   const rows = await cluster.sql<{ open: boolean }>(

@@ -1,17 +1,13 @@
 // A spare that is installed below the places of a switch, as another process sees it: by its configuration alone.
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { expect } from 'vitest';
-import { sweepLeftovers } from '../../src/puppet/database-staging.ts';
 import { serviceCommands } from './database-service.ts';
 import type { SparePlaces } from './database-spare.ts';
-import type { Work } from './database-switch-program.ts';
 import { pairingLineOf } from './own-system.ts';
 import { pathsBelow, program } from './pair.ts';
-import type { Cluster } from './postgres-cluster.ts';
 
 /** What belongs to the database: a key file of the same pair. */
 export const keyFile = '/etc/keys.json';
@@ -73,27 +69,4 @@ export function forgetSpare({ home }: SparePlaces): void {
 export function removeInstalled(): void {
   rmSync(pathsBelow(installed).run, { recursive: true, force: true });
   rmSync(installed, { recursive: true });
-}
-
-export const staging = 'pe-rbac_restore_1_1';
-
-/** A live pe-rbac like the database `old`, and beside it a loaded one like `fresh`. Returns the OID of that. */
-export async function freshPair(cluster: Cluster, fresh: string): Promise<number> {
-  await using session = await cluster.open();
-  await sweepLeftovers(session, 'pe-rbac', []);
-  await session.query(`DROP DATABASE IF EXISTS "pe-rbac" WITH (FORCE)`);
-  await session.query(`CREATE DATABASE "pe-rbac" OWNER "pe-rbac" TEMPLATE "old"`);
-  await session.query(`CREATE DATABASE "${staging}" OWNER "pe-rbac" TEMPLATE "${fresh}"`);
-  await session.query(`ALTER DATABASE "${staging}" ALLOW_CONNECTIONS false`);
-  const [row] = await session.query<{ oid: string }>(`SELECT oid::text FROM pg_database WHERE datname = '${staging}'`);
-  return Number(row?.oid);
-}
-
-const switching = join(import.meta.dirname, 'database-switch-program.ts');
-
-/** A switch in a process of its own, which is killed on the way. */
-export async function dieInSwitch(work: Work): Promise<void> {
-  const child = spawn(process.execPath, [switching, JSON.stringify(work)], { stdio: ['ignore', 'ignore', 'inherit'] });
-  const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
-  expect({ code, signal }).toEqual({ code: null, signal: 'SIGKILL' });
 }

@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDbDump } from '../../src/jobs/db-dump.ts';
 import type { Job } from '../../src/jobs/job.ts';
-import { createRestoreDbs } from '../../src/jobs/restore-dbs/index.ts';
-import { createJournal } from '../../src/system/journal.ts';
-import { digestsOfDatabase, host, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
+import { digestsOfDatabase, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
 import { createWay, passContext, type Way } from '../helpers/database-way.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
+import { restoreJobOf } from '../helpers/restore-job.ts';
 
 let active: Cluster;
 let passive: Cluster;
@@ -41,18 +40,7 @@ beforeEach(async ({ onTestFinished }) => {
     databases: [{ name: 'pe-rbac', volatile: rbacVolatile, needs: [] }],
     workDirectory: join(home, 'work'),
   });
-  restoring = createRestoreDbs({
-    holds: { raise: async () => 'id', isReleased: async () => false, close: async () => undefined },
-    ...spare.tools,
-    restorer: passive.restorer,
-    host,
-    intake: way.intake,
-    databases: [{ name: 'pe-rbac', services: ['console'], health: ['console'], switch: 'schedule', extensions: [] }],
-    journalOf: (database) => createJournal(join(spare.places.home, `journal-${database}`)),
-    stateDirectory: spare.places.home,
-    withServicesLock: (work) => work(),
-    adopted: async () => true,
-  });
+  restoring = restoreJobOf(passive, spare, way);
 });
 
 /** Ends the session of the next pg_dump, as soon as there is one, from within the server. */

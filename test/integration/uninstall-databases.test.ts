@@ -2,19 +2,11 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { argsFor, makeSpare } from '../helpers/database-spare.ts';
-import {
-  command,
-  dieInSwitch,
-  forgetSpare,
-  freshPair,
-  installSpare,
-  removeInstalled,
-  spareBelow,
-  staging,
-} from '../helpers/installed-spare.ts';
+import { command, forgetSpare, installSpare, removeInstalled, spareBelow } from '../helpers/installed-spare.ts';
 import { pathsBelow } from '../helpers/pair.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { restoreRole, startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
+import { dieInSwitch, freshPair, staging } from '../helpers/switch-deaths.ts';
 
 let cluster: Cluster;
 
