@@ -1,13 +1,8 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { dieAt, dieWhenThere, stepsOf, untilClean } from './death.ts';
-import { eventually } from './eventually.ts';
-import { startLightPair, untilCaEqual, type LightPair } from './light-pair.ts';
-import { count } from './numbers.ts';
-import { everything, secrets, untilAgreed, type LabMaster } from './pair.ts';
-import { consoleUnit, psql, rbac } from './provision.ts';
+import { dieAt, dieWhenThere, stepsOf } from './death.ts';
+import { startLightPair, type LightPair } from './light-pair.ts';
+import { certificates, operations, surviving, untilWhole, type Operation } from './operations.ts';
+import { everything, untilAgreed, type LabMaster } from './pair.ts';
 
 let pair: LightPair;
 beforeAll(async () => {
@@ -18,79 +13,19 @@ beforeAll(async () => {
 beforeEach(async () => {
   await pair.lab.network.heal();
   await Promise.all([pair.a.boot(), pair.b.boot()]);
-  for (const { untilThere } of operations) await untilThere();
+  for (const { untilThere } of operations) await untilThere(pair);
 }, 300_000);
 afterAll(() => pair[Symbol.asyncDispose]());
 
-interface Operation {
-  readonly job: string;
-  /** Something on the active that the spare has to follow, another one each time. */
-  change(n: number): Promise<void>;
-  untilThere(): Promise<unknown>;
-}
-
-const secret = (master: LabMaster, name: string): string => join(master.path(secrets), name);
-const roles = (master: LabMaster): Promise<string> =>
-  psql(master, rbac, 'SELECT id, display_name, description FROM roles ORDER BY id');
-
-const operations: readonly Operation[] = [
-  {
-    job: 'update-passive-ca',
-    change: async (n) => {
-      const { ca } = pair;
-      await ca.signMany([`stays-${n}.lab`, `goes-${n}.lab`]);
-      await ca.clean(`goes-${n}.lab`);
-    },
-    untilThere: () => untilCaEqual(pair, 60_000),
-  },
-  {
-    job: 'update-passive-files',
-    change: async (n) => {
-      rmSync(secret(pair.a, `new-${n - 1}`), { force: true });
-      await writeFile(secret(pair.a, 'eyaml'), `secret ${n}\n`, { mode: 0o600 });
-      await writeFile(secret(pair.a, `new-${n}`), `new ${n}\n`, { mode: 0o600 });
-    },
-    untilThere: () =>
-      eventually(
-        'the secrets are there',
-        () => readFileSync(secret(pair.b, 'eyaml'), 'utf8') === readFileSync(secret(pair.a, 'eyaml'), 'utf8'),
-        { withinMs: 60_000 },
-      ),
-  },
-  {
-    job: 'restore-dbs',
-    change: async (n) =>
-      void (await psql(pair.a, rbac, `INSERT INTO roles (display_name) VALUES ('role ${n} ${Date.now()}')`)),
-    untilThere: () =>
-      eventually('the roles are there', async () => (await roles(pair.a)) === (await roles(pair.b)), {
-        withinMs: 120_000,
-        everyMs: 300,
-      }),
-  },
-];
-
 let changes = 0;
-const nextChange = ({ change }: Operation): Promise<void> => change((changes += 1));
+const nextChange = ({ change }: Operation): Promise<void> => change(pair, (changes += 1));
 
 /** After the host is back, all is well without a hand, and the next change comes through. */
 async function survive(host: LabMaster, operation: Operation): Promise<void> {
   await host.boot();
-  await operation.untilThere();
-  await untilClean(pair.b, [consoleUnit, 'postgresql@15-main', 'pe-failover']);
+  await untilWhole(pair, operation);
   await nextChange(operation);
-  await operation.untilThere();
-  await untilClean(pair.b, [consoleUnit, 'postgresql@15-main', 'pe-failover']);
-}
-
-async function surviving(death: string, live: () => Promise<void>): Promise<void> {
-  count('deaths tried');
-  try {
-    await live();
-  } catch (cause) {
-    throw new Error(`did not survive ${death}`, { cause });
-  }
-  count('deaths survived');
-  process.stderr.write(`lab: survived ${death}\n`);
+  await untilWhole(pair, operation);
 }
 
 /** What a loss of power leaves is all that an end leaves, and less; the long part tries both. */
@@ -99,21 +34,21 @@ const ways = [
   ...(process.env['PE_FAILOVER_LAB'] === 'long' ? ([['is ended', false]] as const) : []),
 ] as const;
 
-describe.each(operations)('a spare in the middle of $job', (operation) => {
+describe.each(operations)('a master in the middle of $job', (operation) => {
+  const { side } = operation;
   it.each(ways)(
     'that %s at any journalled step comes back whole, and takes the next drop',
     async (_, powerLoss) => {
-      const steps = await stepsOf(pair.b, operation.job, async () => {
+      const steps = await stepsOf(pair[side], operation.job, async () => {
         await nextChange(operation);
-        await operation.untilThere();
-        await untilClean(pair.b, [consoleUnit]);
+        await untilWhole(pair, operation);
       });
       expect(steps.length).toBeGreaterThan(1);
       for (const step of new Set(steps)) {
         const death = `${operation.job} at step "${step}"${powerLoss ? ', power lost' : ''}`;
         await surviving(death, async () => {
-          await dieAt(pair.b, { job: operation.job, step }, () => nextChange(operation), { powerLoss });
-          await survive(pair.b, operation);
+          await dieAt(pair[side], { job: operation.job, step }, () => nextChange(operation), { powerLoss });
+          await survive(pair[side], operation);
         });
       }
     },
@@ -122,11 +57,10 @@ describe.each(operations)('a spare in the middle of $job', (operation) => {
 });
 
 describe('a push', () => {
-  const [sync] = operations as [Operation];
   /** puppetserver does not sync what it writes: what its own machine loses is not ours to bring. */
   const durableChange = async (): Promise<void> => {
     await pair.a.sh('systemctl stop pe-failover');
-    await nextChange(sync);
+    await nextChange(certificates);
     await pair.a.sh('sync; systemctl --no-block start pe-failover');
   };
   const points: readonly (readonly [string, 'a' | 'b', string])[] = [
@@ -139,9 +73,9 @@ describe('a push', () => {
     'after which %s (%s, %s) %s loses nothing',
     async (_name, side, directory, _way, powerLoss) => {
       await surviving(`a push, ${directory}${powerLoss ? ', power lost' : ''}`, async () => {
-        const change = side === 'a' && powerLoss ? durableChange : () => nextChange(sync);
+        const change = side === 'a' && powerLoss ? durableChange : () => nextChange(certificates);
         await dieWhenThere(pair[side], directory, change, { powerLoss });
-        await survive(pair[side], sync);
+        await survive(pair[side], certificates);
       });
     },
     300_000,

@@ -6,24 +6,17 @@ import { readCertificates, readCrls } from '../../src/system/certificates.ts';
 import { issueCrl } from '../../src/system/crl-issuing.ts';
 import { exec } from '../../src/system/exec.ts';
 import { eventually } from './eventually.ts';
+import { createGroups, untilGroupsEqual } from './groups.ts';
 import { startLightPair, untilCaEqual, type LightPair } from './light-pair.ts';
 import { report } from './numbers.ts';
 import { everything, untilAgreed, type LabMaster } from './pair.ts';
-import { psql, rbac, ssldir } from './provision.ts';
+import { psql, rbac } from './provision.ts';
 
 let pair: LightPair;
 beforeAll(async () => {
   pair = await startLightPair('scale', { configuration: everything, withConsole: true });
 }, 300_000);
 afterAll(() => pair[Symbol.asyncDispose]());
-
-/** Groups, as the API of that host's console gives them. */
-async function groupsOf(host: LabMaster): Promise<{ name: string }[]> {
-  return JSON.parse(await host.sh(`${curl(host)} ${api(host)}/groups`, { timeoutMs: 60_000 })) as { name: string }[];
-}
-const api = (host: LabMaster): string => `https://${host.fqdn}:4433/classifier-api/v1`;
-const curl = ({ fqdn }: LabMaster): string =>
-  `curl -sf --cacert ${ssldir}/certs/ca.pem --cert ${ssldir}/certs/${fqdn}.pem --key ${ssldir}/private_keys/${fqdn}.pem -H 'Content-Type: application/json'`;
 
 describe('a large site', () => {
   it('with 20,000 certificates: the spare has them all, and one more is there as fast as ever', async () => {
@@ -71,18 +64,9 @@ describe('a large site', () => {
 
   it('with 1,000 node groups: an edit is there', async () => {
     const { a, b } = pair;
-    const root = '00000000-0000-4000-8000-000000000000';
-    const body = `{"name":"group NUMBER","parent":"${root}","environment":"production","classes":{}}`;
-    await a.sh(
-      `for n in $(seq 1000); do echo '${body}' | sed "s/NUMBER/$n/" | ${curl(a)} -X POST -d @- ${api(a)}/groups; done`,
-      { timeoutMs: 300_000 },
-    );
+    await createGroups(a, 'group', 1, 1_000);
     const at = performance.now();
-    await eventually(
-      'the groups are there',
-      async () => (await groupsOf(b)).filter(({ name }) => name.startsWith('group ')).length === 1_000,
-      { withinMs: 120_000, everyMs: 300 },
-    );
+    await untilGroupsEqual({ a, b });
     report('the last of 1,000 groups until live', performance.now() - at);
   }, 600_000);
 

@@ -1,4 +1,5 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import {
   ApiError,
   applyDelta,
@@ -205,8 +206,12 @@ export class ClassifierTree {
   #save(): void {
     const { file } = this.#options;
     if (file === undefined) return;
-    writeFileSync(`${file}.new`, JSON.stringify([...this.#groups.values()], undefined, 2));
+    writeFileSync(`${file}.new`, JSON.stringify([...this.#groups.values()], undefined, 2), { flush: true });
     renameSync(`${file}.new`, file);
+    // The real one keeps them in a database, which loses nothing of what it has answered.
+    const directory = openSync(dirname(file), 'r');
+    fsyncSync(directory);
+    closeSync(directory);
   }
 }
 
