@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { exec, type Result } from '../../src/system/exec.ts';
 import type { Disk } from './disk.ts';
-import { run } from './places.ts';
+import { nameOf, run } from './places.ts';
 import { addresses, hostNames, type HostName, type Switch } from './switch.ts';
 
 export const checkout = join(import.meta.dirname, '../..');
@@ -49,7 +49,7 @@ export interface HostParts {
 }
 
 export function createHost(name: HostName, { lab, home, disk, network }: HostParts): Host {
-  const machine = `pf-${lab}-${name}`;
+  const machine = nameOf(lab, name);
   const pidFile = join(home, 'pids');
   const pids = (): readonly number[] =>
     existsSync(pidFile) ? readFileSync(pidFile, 'utf8').trim().split(' ').map(Number) : [];

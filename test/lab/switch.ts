@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { run } from './places.ts';
+import { nameOf, run } from './places.ts';
 import { cable, createWires } from './wires.ts';
 
 /** The names under which hosts know each other; `puppet.lab` is whichever master agents are pointed at. */
@@ -29,8 +29,8 @@ export interface Switch {
 
 /** `image` lends its nft: this machine needs none. */
 export function createSwitch(lab: string, image: string): Switch {
-  const own = `pf-${lab}-switch`;
-  const namespace = (host: HostName): string => `pf-${lab}-${host}`;
+  const own = nameOf(lab, 'switch');
+  const namespace = (host: HostName): string => nameOf(lab, host);
   const ip = (...args: readonly string[]): Promise<string> => run('ip', args);
   const nft = (text: string): Promise<string> =>
     run('nsenter', [`--net=/run/netns/${own}`, 'chroot', image, '/usr/sbin/nft', '-f', '-'], 60_000, text);
