@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { readCrls } from '../../src/system/certificates.ts';
 import { createTestCa, type TestCa } from '../stand-in/ca.ts';
 import { eventually } from './eventually.ts';
 import { openLab } from './lab.ts';
@@ -104,8 +105,18 @@ export async function untilCaEqual({ a, b }: LabPair, withinMs = 30_000): Promis
     const missing = missingOn(b, a);
     if (missing.length > 0)
       throw new Error(`missing on ${b.name}: ${missing.slice(0, 5).join(', ')} (${missing.length})`);
-    return readFileSync(join(b.cadir, 'ca_crl.pem'), 'utf8') === readFileSync(join(a.cadir, 'ca_crl.pem'), 'utf8');
+    const [listed, live] = [a, b].map(({ cadir }) => readFileSync(join(cadir, 'ca_crl.pem'), 'utf8')) as [
+      string,
+      string,
+    ];
+    if (listed !== live) throw new Error(`${describeCrl(a, listed)}, ${describeCrl(b, live)}`);
+    return true;
   };
   await eventually(`the CA of ${b.name} is that of ${a.name}`, equal, { withinMs });
   return performance.now() - start;
+}
+
+function describeCrl({ name }: LabMaster, text: string): string {
+  const [own] = readCrls(Buffer.from(text), name);
+  return `CRL ${own?.number} of ${name} has ${own?.revoked.size} entries`;
 }

@@ -54,6 +54,7 @@ const round = fc.record({
 type Round = typeof round extends fc.Arbitrary<infer T> ? T : never;
 
 async function play({ changed, side, death, delayMs }: Round, n: number): Promise<void> {
+  for (const { syslog } of [pair.a, pair.b]) syslog.forget();
   const chosen = changed.map((at) => operations[at]).filter((one): one is Operation => one !== undefined);
   for (const operation of chosen) await operation.change(pair, n);
   // puppetserver does not sync what it writes: what a machine itself loses is not ours to bring.
@@ -67,6 +68,12 @@ async function play({ changed, side, death, delayMs }: Round, n: number): Promis
   await untilClean(pair.a, unitsOfSpare, 120_000);
 }
 
+/** What both said since the round began: it may never fail like this again. */
+function tellLog(cause: unknown): never {
+  const said = [pair.a, pair.b].flatMap(({ syslog }) => syslog.lines());
+  throw new Error(`${String(cause)}\n${said.join('\n')}`, { cause });
+}
+
 it(
   `${minutes} minutes of deaths at random, of seed ${seed}: after each all is there on both, and nothing is left over`,
   async () => {
@@ -78,7 +85,7 @@ it(
       const { changed, side, death, delayMs } = one;
       const what = changed.map((at) => operations[at]?.job).join(', ');
       const told = `round ${played} of seed ${seed}: ${what} changed, ${delayMs} ms later on ${pair[side].name}: ${death}`;
-      await surviving(told, () => play(one, played));
+      await surviving(told, () => play(one, played).catch(tellLog));
       played += 1;
     }
     await untilAgreed(pair);
