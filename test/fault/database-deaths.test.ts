@@ -66,6 +66,12 @@ describe('an agent, killed in the middle', () => {
 });
 
 describe('PostgreSQL, crashed in the middle', () => {
+  const waiting = (): Promise<unknown[]> =>
+    pair.active.sql(
+      'postgres',
+      "SELECT query FROM pg_stat_activity WHERE application_name = 'pe-failover' AND wait_event_type = 'Lock' AND query NOT LIKE 'LOCK%'",
+    );
+
   test('of a dump: one FAILURE, and when it is back the next pass dumps anew', async () => {
     const mark = pair.a.log.length;
     await pair.change();
@@ -75,6 +81,21 @@ describe('PostgreSQL, crashed in the middle', () => {
     await pair.active.start();
     await pair.arrives();
     expect(failuresOf(pair.a, 'db_dump', mark)).toEqual([expect.stringMatching(/Failed to dump database.*pg_dump/)]);
+    await pair.untilWell();
+  });
+
+  test('of a digest: one FAILURE, and when it is back the change arrives', async () => {
+    const mark = pair.a.log.length;
+    const holder = await pair.active.open('pe-rbac');
+    await holder.query('BEGIN');
+    await holder.query('LOCK TABLE public.subjects IN ACCESS EXCLUSIVE MODE'); // who reads all tables stands here
+    await pair.change();
+    await until('the digest waits for a table', async () => (await waiting()).length > 0);
+    await pair.active.crash();
+    await holder.close();
+    await pair.active.start();
+    await pair.arrives();
+    expect(failuresOf(pair.a, 'db_dump', mark)).toEqual([expect.stringMatching(/PostgreSQL/)]);
     await pair.untilWell();
   });
 

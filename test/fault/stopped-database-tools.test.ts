@@ -37,4 +37,23 @@ describe('stopped in the middle of its work', () => {
     expect(tools.filter(({ pid }) => isAlive(pid))).toEqual([]);
     await pair.untilWell();
   });
+
+  test('the backend of a load: one FAILURE at the deadline, and when it is gone the next pass loads anew', async () => {
+    const mark = pair.b.log.length;
+    await pair.change();
+    const tools = await held(pair, 'pg_restore');
+    const [backend] = await pair.passive.sql<{ pid: number }>(
+      'postgres',
+      "SELECT pid FROM pg_stat_activity WHERE application_name = 'pg_restore' ORDER BY backend_start DESC",
+    );
+    const pid = backend?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    goOn(tools);
+    await pair.b.says(/restore_dbs\.sh ---> \[FAILURE\].*did not end within 12 s/, 30_000);
+    expect(tools.filter((tool) => isAlive(tool.pid))).toEqual([]);
+    process.kill(pid, 'SIGCONT');
+    await pair.arrives();
+    expect(failuresOf(pair.b, 'restore_dbs', mark)).toHaveLength(1);
+    await pair.untilWell();
+  });
 });

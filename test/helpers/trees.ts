@@ -32,9 +32,9 @@ export function processesWhere(holds: (process: { pid: number; cwd: string; comm
 }
 
 /** Looks again and again: for what no event tells. Throws after `ms`. */
-export async function until(what: string, holds: () => boolean, ms = 20_000): Promise<void> {
+export async function until(what: string, holds: () => boolean | Promise<boolean>, ms = 20_000): Promise<void> {
   const deadline = performance.now() + ms;
-  while (!holds()) {
+  while (!(await holds())) {
     if (performance.now() > deadline) throw new Error(`in vain waited for: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 3));
   }
