@@ -3,6 +3,7 @@ import { failuresOf } from '../helpers/agents.ts';
 import { createDatabasePair, type DatabasePair } from '../helpers/database-pair.ts';
 import { goOn, held } from '../helpers/held-tools.ts';
 import { isAlive } from '../helpers/hunted.ts';
+import { until } from '../helpers/trees.ts';
 
 let pair: DatabasePair;
 beforeAll(async () => {
@@ -48,12 +49,15 @@ describe('stopped in the middle of its work', () => {
     );
     const pid = backend?.pid ?? 0;
     process.kill(pid, 'SIGSTOP');
-    goOn(tools);
-    await pair.b.says(/restore_dbs\.sh ---> \[FAILURE\].*did not end within 12 s/, 30_000);
-    expect(tools.filter((tool) => isAlive(tool.pid))).toEqual([]);
-    process.kill(pid, 'SIGCONT');
+    try {
+      goOn(tools);
+      await until('the deadline is told', () => failuresOf(pair.b, 'restore_dbs', mark).length > 0, 30_000);
+      await until('all of it is ended', () => !tools.some((tool) => isAlive(tool.pid)));
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
     await pair.arrives();
-    expect(failuresOf(pair.b, 'restore_dbs', mark)).toHaveLength(1);
+    expect(failuresOf(pair.b, 'restore_dbs', mark)).toEqual([expect.stringMatching(/did not end within 12 s/)]);
     await pair.untilWell();
   });
 });

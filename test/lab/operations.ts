@@ -87,7 +87,8 @@ const madeThere: Operation = {
   },
 };
 
-export const operations: readonly Operation[] = [certificates, files, databases, groups, madeThere];
+/** What the spare made comes first: until the active has its revocations, their lists differ. */
+export const operations: readonly Operation[] = [madeThere, certificates, files, databases, groups];
 
 /** What runs on a spare whatever happened. */
 export const unitsOfSpare = [consoleUnit, 'postgresql@15-main', 'pe-failover'];
