@@ -89,6 +89,10 @@ export async function createDatabasePair(limits: DatabaseLimits = {}, tokens = 1
   const [file = '', ...words] = commandsOf(service, passive.socket).start;
   execFileSync(file, words);
   let changes = 0;
+  const isLive = async (): Promise<boolean> => {
+    const newest = `SELECT FROM roles WHERE display_name = 'change ${changes}'`;
+    return changes === 0 || (await passive.sql('pe-rbac', newest)).length > 0;
+  };
   return {
     ...pair,
     active,
@@ -99,7 +103,8 @@ export async function createDatabasePair(limits: DatabaseLimits = {}, tokens = 1
       await active.sql('pe-rbac', `INSERT INTO roles (display_name) VALUES ('change ${changes}')`);
     },
     arrives: async (timeoutMs = 60_000) => {
-      await pair.b.says(/restore_dbs\.sh ---> \[SUCCESS\] Completed restore of database pe-rbac/, timeoutMs);
+      do await pair.b.says(/restore_dbs\.sh ---> \[SUCCESS\] Completed restore of database pe-rbac/, timeoutMs);
+      while (!(await isLive()));
     },
     untilWell: () => untilWell(pair, [active, passive], service),
     [Symbol.asyncDispose]: async () => {

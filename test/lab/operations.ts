@@ -77,7 +77,7 @@ const madeThere: Operation = {
   change: async ({ b }, n) => {
     const ca = await openTestCa(b.cadir);
     await ca.signMany([`there-${n}.lab`, `gone-${n}.lab`]);
-    await ca.revoke(`gone-${n}.lab`);
+    await ca.clean(`gone-${n}.lab`);
   },
   untilThere: async (pair) => {
     // What a whole compare finds after five minutes is found at once.
