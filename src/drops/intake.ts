@@ -196,7 +196,7 @@ async function newest(parts: IntakeParts, stream: string): Promise<VerifiedDrop 
   for (const name of await listDirectory(taken)) {
     const directory = join(taken, name);
     const text = name.startsWith('.') ? undefined : await readIfThere(join(directory, manifestName));
-    const manifest = text === undefined ? undefined : parseManifest(text);
+    const manifest = text === undefined ? undefined : await readTaken(parts, stream, name, text);
     const isOpen = manifest !== undefined && (judgeSequence(manifest, last) === 'new' || (await isReopened(directory)));
     if (!isOpen) await rm(directory, { recursive: true, force: true });
     else open.push({ manifest, directory });
@@ -211,6 +211,27 @@ async function newest(parts: IntakeParts, stream: string): Promise<VerifiedDrop 
     });
   }
   return next;
+}
+
+/** Written durably and whole: what is unreadable was lost by the disk. Undefined then, and the active sends it anew. */
+async function readTaken(
+  parts: IntakeParts,
+  stream: string,
+  name: string,
+  text: string,
+): Promise<Manifest | undefined> {
+  try {
+    return parseManifest(text);
+  } catch (error) {
+    const failure = toFailure(error);
+    if (failure.class !== 'bad-data') throw failure;
+    const place = placeOf(name);
+    if (place === undefined || isJudged(await parts.book.all(stream), place)) return undefined;
+    const why = `drop ${name} of ${stream} was taken over whole and is unreadable now: the disk lost it`;
+    parts.log.warning(`${why}. It is asked for again`);
+    await report(parts, { ...place, stream, digest: noDigest }, { state: 'refused', why });
+    return undefined;
+  }
 }
 
 async function report(parts: IntakeParts, drop: DropReference, verdict: Verdict): Promise<Receipt> {

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createSpare } from '../../src/drops/spare.ts';
@@ -99,4 +99,25 @@ it('a drop that was made anew under its number takes the place of the one that w
   await next();
   plant({ manifest: { build: 'other' } });
   expect((await next())?.manifest.build).toBe('other');
+});
+
+it.each([
+  ['was settled before: it is cleared away', true],
+  ['waits: it is asked for again', false],
+])('a drop that was taken over, of whose manifest the disk lost the content, and that %s', async (_, isSettled) => {
+  if (isSettled) await settled(50);
+  else {
+    plant(arrived(50));
+    await next();
+  }
+  const taken = join(pair.b.paths.taken, stream, named(50));
+  mkdirSync(taken, { recursive: true });
+  writeFileSync(join(taken, 'manifest.json'), Buffer.alloc(1_000));
+  plant(arrived(51));
+  expect((await next())?.manifest.sequence).toBe(51);
+  expect(existsSync(taken)).toBe(false);
+  expect(await words()).toEqual([[50, isSettled ? 'applied' : 'refused']]);
+  const said = /50 of sync-files was taken over whole and is unreadable now/;
+  const warnings = pair.b.log.lines.filter((line) => line.startsWith('[WARNING]'));
+  expect(warnings).toEqual(isSettled ? [] : [expect.stringMatching(said)]);
 });
