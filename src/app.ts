@@ -10,6 +10,7 @@ import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-ke
 import { knownPeer, nameByAdmin } from './drops/greeter.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure } from './errors.ts';
+import { printSetting } from './puppet/settings.ts';
 import { detectPlatform } from './rules/defaults.ts';
 import type { Pairing } from './rules/pairing.ts';
 import { parsePairing } from './rules/pairing.ts';
@@ -56,7 +57,7 @@ export async function openHost(root: string): Promise<Host> {
   return {
     paths,
     config,
-    certname: (config.certname ?? (await askCertname(config, real)) ?? hostname()).toLowerCase(),
+    certname: (config.certname ?? (await askCertname(config, paths)) ?? hostname()).toLowerCase(),
     exec,
     clock: systemClock,
     system,
@@ -80,14 +81,10 @@ export function demandRoot(root: string): void {
 }
 
 // Below a root of its own nothing is asked of the machine's puppet.
-async function askCertname(config: Config, root: string): Promise<string | undefined> {
-  if (root !== '/') return undefined;
-  const asked = await exec({
-    file: config.paths.puppet ?? puppetProgram(),
-    args: ['config', 'print', 'certname'],
-    timeoutMs: 60_000,
-  }).catch(() => undefined);
-  return asked?.stdout.trim().split('\n').at(-1);
+async function askCertname({ paths: { puppet } }: Config, paths: Paths): Promise<string | undefined> {
+  if (paths.root !== '/') return undefined;
+  const place = { puppet: puppet ?? puppetProgram(), memory: createState(paths.state) };
+  return await printSetting(exec, place, 'certname').catch(() => undefined);
 }
 
 /** An installed master: its keys, its log, and what both roles share. */

@@ -3,11 +3,12 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Change } from './agent/change.ts';
 import { puppetProgram, type Host, type Master } from './app.ts';
-import { puppetFailure, resolveCaDirectory } from './puppet/ca.ts';
+import { resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
 import { dropOwnDatabase, dropOwnRole, findOwn } from './puppet/database-removal.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
+import { printSetting, type PuppetPlace } from './puppet/settings.ts';
 import { unmatchedPatterns } from './puppet/volatile-patterns.ts';
 import { whyCaIsForeign } from './rules/receipt.ts';
 import { readCertificates } from './system/certificates.ts';
@@ -15,6 +16,7 @@ import { readRole } from './system/fact.ts';
 import { listDirectory } from './system/files.ts';
 import { createHttpClient, type HttpClient } from './system/http-client.ts';
 import { createPostgres, type Postgres } from './system/postgres.ts';
+import { createState } from './system/state.ts';
 import { createServiceCommands, createSystemd, type ServiceManager } from './system/service-manager.ts';
 
 // What stands around us on this machine: the CA, the classifier, PostgreSQL, services.
@@ -23,24 +25,20 @@ import { createServiceCommands, createSystemd, type ServiceManager } from './sys
 export const restorerRole = 'pe_failover_restore';
 
 /** Where the CA is, or, on a spare that has none yet, where it will be. */
-export async function findCadir({ config, exec }: Master): Promise<string> {
-  const { cadir: override, puppet } = config.paths;
-  const asked = { puppet: puppet ?? puppetProgram(), ...(override === undefined ? {} : { override }) };
-  return await resolveCaDirectory(exec, asked, AbortSignal.timeout(60_000));
+export async function findCadir(master: Master): Promise<string> {
+  const { cadir: override } = master.config.paths;
+  const asked = { ...placeOf(master), ...(override === undefined ? {} : { override }) };
+  return await resolveCaDirectory(master.exec, asked, AbortSignal.timeout(60_000));
 }
 
 export const puppetOf = ({ config }: Master): string => config.paths.puppet ?? puppetProgram();
+const placeOf = (master: Master): PuppetPlace => ({
+  puppet: puppetOf(master),
+  memory: createState(master.paths.state),
+});
 
-async function askPuppet(master: Master, setting: string): Promise<string> {
-  const { stdout } = await master
-    .exec({ file: puppetOf(master), args: ['config', 'print', setting], timeoutMs: 60_000 })
-    .catch((error: unknown) => {
-      throw puppetFailure(error, setting);
-    });
-  return stdout.trim().split('\n').at(-1) ?? '';
-}
-
-export const stateDirectory = (master: Master): Promise<string> => askPuppet(master, 'statedir');
+export const stateDirectory = (master: Master): Promise<string> =>
+  printSetting(master.exec, placeOf(master), 'statedir');
 
 function httpOf(master: Master): HttpClient {
   const { config, certname } = master;

@@ -3,21 +3,21 @@ import { basename, dirname, join } from 'node:path';
 import { Failure, isErrno } from '../errors.ts';
 import { isTemporary, keyNames, kindOf, topNames } from '../rules/ca-paths.ts';
 import { pathProblem } from '../rules/manifest.ts';
-import { CommandError, type Exec } from '../system/exec.ts';
+import type { Exec } from '../system/exec.ts';
+import { printSetting, type PuppetPlace } from './settings.ts';
 
-export interface CaLocation {
+export interface CaLocation extends PuppetPlace {
   /** From the configuration; otherwise puppet is asked. */
   readonly override?: string;
-  readonly puppet?: string;
 }
 
 /** The CA directory with its symbolic links resolved: a watch on a link sees nothing. */
 export async function resolveCaDirectory(
   exec: Exec,
-  { override, puppet }: CaLocation,
+  { override, ...place }: CaLocation,
   signal: AbortSignal,
 ): Promise<string> {
-  return await resolveAsFarAsThere(override ?? (await askPuppet(exec, puppet ?? 'puppet', signal)));
+  return await resolveAsFarAsThere(override ?? (await askPuppet(exec, place, signal)));
 }
 
 /** A spare may have no CA yet: what is not there is where it will be. */
@@ -31,25 +31,11 @@ async function resolveAsFarAsThere(path: string): Promise<string> {
 }
 
 // Newer puppets have `cadir` in the section server, and warn on other output channels only.
-async function askPuppet(exec: Exec, puppet: string, signal: AbortSignal): Promise<string> {
-  const args = ['config', 'print', 'cadir', '--section', 'server'];
-  try {
-    const { stdout } = await exec({ file: puppet, args, timeoutMs: 60_000, signal });
-    const path = stdout.trim().split('\n').at(-1) ?? '';
-    if (path.startsWith('/')) return path;
-    throw new Failure('config', 'puppet names no CA directory', { where: `${puppet} ${args.join(' ')}`, why: path });
-  } catch (error) {
-    throw puppetFailure(error, 'cadir');
-  }
-}
-
-/** Of a puppet that is not there, or does not know the setting. */
-export function puppetFailure(error: unknown, setting: string): unknown {
-  if (!(error instanceof CommandError)) return error;
-  const isMissing = isErrno(error.cause, 'ENOENT');
-  const hint = 'Set paths.puppet in the configuration';
-  const details = { why: error.message, hint, cause: error };
-  return new Failure(isMissing ? 'config' : 'dependency', `puppet could not be asked for ${setting}`, details);
+async function askPuppet(exec: Exec, place: PuppetPlace, signal: AbortSignal): Promise<string> {
+  const path = await printSetting(exec, place, 'cadir', { section: 'server', signal });
+  if (path.startsWith('/')) return path;
+  const where = `${place.puppet} config print cadir --section server`;
+  throw new Failure('config', 'puppet names no CA directory', { where, why: path });
 }
 
 export interface CaListing {

@@ -91,7 +91,7 @@ describe('the CA directory', () => {
 
   test('that is missing is where it will be; a puppet that is missing says what to do', async () => {
     await symlink(at('active'), at('link'));
-    expect(await resolveCaDirectory(exec, { override: join(at('link'), 'none/ca') }, signal)).toBe(
+    expect(await resolveCaDirectory(exec, { puppet: '/none', override: join(at('link'), 'none/ca') }, signal)).toBe(
       join(at('active'), 'none/ca'),
     );
     await expect(resolveCaDirectory(exec, { puppet: at('no-puppet') }, signal)).rejects.toThrow(/could not be asked/);

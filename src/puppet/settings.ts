@@ -1,0 +1,69 @@
+import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { Failure, isErrno } from '../errors.ts';
+import { CommandError, type Exec } from '../system/exec.ts';
+import type { State } from '../system/state.ts';
+
+export interface PuppetPlace {
+  readonly puppet: string;
+  /** Where answers are kept: starting puppet takes a second or more of a whole core. */
+  readonly memory?: State;
+}
+
+interface Remembered {
+  readonly madeOf: string;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+const name = 'puppet-settings';
+
+/** `puppet config print`. Throws what keeps puppet from answering. */
+export async function printSetting(
+  exec: Exec,
+  { puppet, memory }: PuppetPlace,
+  setting: string,
+  { section, signal }: { readonly section?: string; readonly signal?: AbortSignal } = {},
+): Promise<string> {
+  const madeOf = memory === undefined ? '' : await fingerprint(puppet);
+  const known = await memory?.read<Remembered>(name).catch(() => undefined);
+  const settings = known?.madeOf === madeOf ? known.settings : {};
+  const key = section === undefined ? setting : `${section}.${setting}`;
+  if (settings[key] !== undefined) return settings[key];
+  const args = ['config', 'print', setting, ...(section === undefined ? [] : ['--section', section])];
+  const { stdout } = await exec({ file: puppet, args, timeoutMs: 60_000, ...(signal && { signal }) }).catch(
+    (error: unknown) => {
+      throw puppetFailure(error, setting);
+    },
+  );
+  const value = stdout.trim().split('\n').at(-1) ?? '';
+  // Only a help for the next one: before an installation there is no place for it, and another user may not write there.
+  await memory?.write(name, { madeOf, settings: { ...settings, [key]: value } }).catch(() => undefined);
+  return value;
+}
+
+const sources = [
+  ...['/etc/puppetlabs/puppet/puppet.conf', '/etc/puppet/puppet.conf'],
+  ...['/opt/puppetlabs/bin/puppet', '/usr/bin/puppet'],
+  ...['/etc/hostname', '/etc/hosts', '/etc/resolv.conf'], // of which facter makes a default certname
+];
+
+/** Another one when an answer may be another one, and every day. */
+async function fingerprint(puppet: string): Promise<string> {
+  const seen = await Promise.all([puppet, ...sources].map((path) => lookOf(path)));
+  return [hostname(), new Date().toISOString().slice(0, 10), ...seen].join(' ');
+}
+
+const lookOf = (path: string): Promise<string> =>
+  stat(path, { bigint: true }).then(
+    ({ ino, size, mtimeNs }) => `${ino}.${size}.${mtimeNs}`,
+    () => '-',
+  );
+
+/** Of a puppet that is not there, or does not know the setting. */
+function puppetFailure(error: unknown, setting: string): unknown {
+  if (!(error instanceof CommandError)) return error;
+  const isMissing = isErrno(error.cause, 'ENOENT');
+  const hint = 'Set paths.puppet in the configuration';
+  const details = { why: error.message, hint, cause: error };
+  return new Failure(isMissing ? 'config' : 'dependency', `puppet could not be asked for ${setting}`, details);
+}
