@@ -186,7 +186,7 @@ async function untilEntered(
       log.worked('agent');
       break;
     } catch (error) {
-      const failure = toFailure(error);
+      const failure = parts.session.explain(toFailure(error));
       life.trouble = `the role ${fact.role.role} could not be entered: ${failure.message}`;
       if (failure.class === 'interrupted') parts.log.warning(failure.message);
       else log.failed('agent', new Failure(failure.class, life.trouble, { cause: failure }));
