@@ -54,7 +54,8 @@ describe('a CA directory that is replaced by a rename', () => {
     const { a } = pair;
     await a.sh(`cp -a ${cadir} ${cadir}.backup`);
     await arrives('after-the-backup.lab');
-    await a.sh(`mv ${cadir} ${cadir}.broken && mv ${cadir}.backup ${cadir}`);
+    // A backup knows nothing of the serials that were given out since: whoever restores it has to.
+    await a.sh(`mv ${cadir} ${cadir}.broken && mv ${cadir}.backup ${cadir} && cp -a ${cadir}.broken/serial ${cadir}/`);
     await arrives('after-the-restore.lab');
     await untilCaEqual(pair);
     await untilAgreed(pair);
@@ -80,17 +81,17 @@ describe('a line of the inventory that is written by half', () => {
     expect(failuresOf(a)).toEqual([]);
   });
 
-  it('on the active, and stays so: what is signed after it is live, nothing of it is merged, and it is said', async () => {
+  it('on the active, and stays so: it is said, nothing of it is merged, and what is signed after it is live', async () => {
     const { a, b } = pair;
-    append(a, line('7A02', 'stays-torn.lab').slice(0, 25));
+    const half = line('7A02', 'stays-torn.lab').slice(0, 25);
+    append(a, half);
     await arrives('after-stays-torn.lab');
-    await a.syslog.says(/sync_certs\.sh ---> \[WARNING\].*inventory\.txt/, 30_000);
+    await a.syslog.says(/sync_certs\.sh ---> \[WARNING\].*names no certificate.*0x7A02.*inventory\.txt/);
     await arrives('after-stays-torn-2.lab');
-    await untilAgreed(pair);
     expect(inventoryOf(b)).not.toContain('0x7A02');
-    writeFileSync(join(a.cadir, 'inventory.txt'), inventoryOf(a).replace(line('7A02', '').slice(0, 25), ''));
+    expect(a.syslog.lines().filter((said) => said.includes('names no certificate'))).toHaveLength(1);
+    writeFileSync(join(a.cadir, 'inventory.txt'), inventoryOf(a).replace(half, '')); // as an admin mends it
     await untilCaEqual(pair, 60_000);
-    await untilAgreed(pair);
   });
 
   it('on the spare, as a loss of power leaves it: nothing of it comes to the active, and the next line is a whole one', async () => {
