@@ -7,6 +7,7 @@ import { startLightPair, type LightPair } from './light-pair.ts';
 import { certificates, databases, untilWhole } from './operations.ts';
 import { giveOwnClock, type OwnClock } from './own-clock.ts';
 import { everything, keyFile, untilAgreed, type LabMaster } from './pair.ts';
+import { copyProgram, packageDirectory } from './program.ts';
 import { write } from './provision.ts';
 
 let pair: LightPair;
@@ -41,8 +42,6 @@ describe('a clock', () => {
   };
   it.each([
     ['spare', 'b', 3600],
-    ['spare', 'b', -3600],
-    ['active', 'a', 3600],
     ['active', 'a', -3600],
   ] as const)(
     'of the %s (master%s) that is set by %i s: all goes on, nothing runs twice, and nobody alarms; nor when it is set right',
@@ -89,4 +88,55 @@ describe('a key file that comes after the database that needs it', () => {
     expect(existsSync(inbox)).toBe(true);
     await untilAgreed(pair);
   }, 300_000);
+});
+
+describe('another version of the program', () => {
+  const dist = '/opt/pe_failover/dist';
+  /** One that puts this into all that it signs. */
+  const version = (signed: string): string =>
+    [
+      `sed -i "s/programVersion = '.*'/programVersion = '9.9.9'/" ${dist}/rules/program.js`,
+      `sed -i 's/JSON.stringify(value)/JSON.stringify({ ...value, ${signed} })/' ${dist}/system/sign.js`,
+      `sed -i 's/JSON.stringify(manifest)/JSON.stringify({ ...manifest, ${signed} })/' ${dist}/drops/outbox.js`,
+      'systemctl restart pe-failover',
+    ].join(' && ');
+  const thisVersion = async (master: LabMaster): Promise<void> => {
+    await copyProgram(master, await packageDirectory(() => undefined));
+    await master.sh('systemctl restart pe-failover');
+  };
+
+  it.each(['a', 'b'] as const)(
+    'on master%s that says more than this one knows: what is signed is live, and nobody complains',
+    async (side) => {
+      const other = pair[side];
+      await other.sh(version('later: { of: 9 }, program: "9.9.9"'));
+      await certificates.change(pair, (changes += 1));
+      await untilWhole(pair, certificates);
+      await untilAgreed(pair);
+      expect([...alarmsOf(pair.a), ...alarmsOf(pair.b)].filter((line) => !line.includes('has not run'))).toEqual([]);
+      await thisVersion(other);
+      await untilAgreed(pair);
+    },
+    300_000,
+  );
+
+  it.each([
+    ['a', 'b'],
+    ['b', 'a'],
+  ] as const)(
+    'on master%s whose words mean something else: master%s names both and what to do, and with the same on both all is there',
+    async (side, complaining) => {
+      const other = pair[side];
+      await other.sh(version('format: 2, program: "9.9.9"'));
+      await certificates.change(pair, (changes += 1));
+      await pair[complaining].syslog.says(
+        /\[FAILURE\].*9\.9\.9 of pe-failover wrote it, and this is 0\.1\.0.*Install the same version on both masters/,
+        90_000,
+      );
+      await thisVersion(other);
+      await untilWhole(pair, certificates);
+      await untilAgreed(pair, 180_000);
+    },
+    300_000,
+  );
 });

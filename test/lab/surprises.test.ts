@@ -38,14 +38,14 @@ describe('a CA directory that is replaced by a rename', () => {
   it('on the active is watched on: what is signed in the new one is live as fast as ever', async () => {
     await replace(pair.a);
     await eventually('the new one is watched', async () => (await pair.a.status()).verdict.code === 0);
-    await arrives('in-new-directory.lab', 5_000);
-    await arrives('in-new-directory-2.lab', 5_000);
+    await arrives('in-new-directory.lab', 10_000);
+    await arrives('in-new-directory-2.lab', 10_000);
     expect(failuresOf(pair.a)).toEqual([]);
   });
 
   it('on the spare gets the next certificate all the same', async () => {
     await replace(pair.b);
-    await arrives('on-new-spare.lab', 5_000);
+    await arrives('on-new-spare.lab', 10_000);
     expect(await problemsOf(pair.b.cadir)).toEqual([]);
     expect(failuresOf(pair.b)).toEqual([]);
   });
@@ -113,7 +113,7 @@ describe('events that nobody took in time', () => {
     for (let n = 0; n < 4; n += 1) await ca.signMany(Array.from({ length: 500 }, (_, m) => `many-${n * 500 + m}.lab`));
     await a.sh('systemctl kill -s CONT --kill-whom=main pe-failover');
     report('2,000 certificates signed while the agent stood still, until live', await untilCaEqual(pair, 120_000));
-    await arrives('after-the-overflow.lab', 5_000);
+    await arrives('after-the-overflow.lab', 10_000);
     expect(failuresOf(a)).toEqual([]);
   }, 300_000);
 });
