@@ -75,8 +75,8 @@ describe('a key file that comes after the database that needs it', () => {
     await eventually(
       'the spare waits for the key',
       async () => {
-        const { components } = await b.status();
-        return components.some(({ stream, why }) => stream.startsWith('db-dump') && why.includes(keyFile));
+        const { agent } = await b.status();
+        return agent.jobs.some(({ job, why }) => job === 'restore-dbs' && why.includes(keyFile.slice(1)));
       },
       { withinMs: 60_000, everyMs: 300 },
     );
