@@ -9,7 +9,7 @@ import { loadConfig, type Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
 import { knownPeer, nameByAdmin } from './drops/greeter.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
-import { Failure } from './errors.ts';
+import { Failure, toFailure } from './errors.ts';
 import { printSetting } from './puppet/settings.ts';
 import { detectPlatform } from './rules/defaults.ts';
 import type { Pairing } from './rules/pairing.ts';
@@ -19,8 +19,9 @@ import { readAccounts } from './system/accounts.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { exec, type Exec } from './system/exec.ts';
 import { readRole, type JudgedFact } from './system/fact.ts';
+import { namingDisk } from './system/file-systems.ts';
 import { ensureDirectory, type Ownership } from './system/files.ts';
-import { createLog, type JobLog, type Log } from './system/log.ts';
+import { createLog, type JobLog, type Log, type LogOptions } from './system/log.ts';
 import { loadSigner, type Signer } from './system/sign.ts';
 import { createState } from './system/state.ts';
 
@@ -116,12 +117,7 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
   const own = await ownPairing(paths, host.certname, host.hostKeyPath);
   const published = await publishedOwnership(host);
   await prepareDirectories(host);
-  const log = createLog({
-    clock,
-    eventsFile: paths.events,
-    ...loggerOf(host),
-    ...(options.stderr ? { stderr: process.stderr } : {}),
-  });
+  const log = createLog({ eventsFile: paths.events, ...logOptions(host, options) });
   const keys = createAuthorizedKeys({ path: paths.authorizedKeys, program, root: paths.root, ownership: published });
   const spare = createSpare({
     paths,
@@ -140,6 +136,7 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
     lockOf: (job) => join(paths.locks, job),
     timeoutFor: (job) => (job === 'greet-spare' ? 60_000 : jobConfig(config, job).timeout),
     dropDirectory: (stream) => join(paths.inbox, stream, 'ready'),
+    explain: (failure) => namingDisk(failure, mayLieOn(paths)),
     ...(options.alive === undefined ? {} : { alive: options.alive }),
   };
   const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
@@ -176,6 +173,49 @@ async function sourceOf(paths: Paths, log: JobLog): Promise<Pairing> {
   if (source !== undefined) return source;
   const hint = 'Set pe_failover_key to the line that pe-failover install --active prints';
   throw new Failure('config', 'the fact names no active', { where: paths.fact, hint });
+}
+
+const logOptions = (host: Host, { stderr }: Pick<OpenOptions, 'stderr'>): LogOptions => ({
+  clock: host.clock,
+  ...loggerOf(host),
+  ...(stderr ? { stderr: process.stderr } : {}),
+});
+
+const mayLieOn = ({ data, events, run }: Paths): readonly string[] => [data, dirname(events), run];
+
+/**
+ * As `openMaster`, with its greeting. A disk that is full or read-only is said and waited for: systemd gives up on who ends again
+ * and again.
+ */
+export async function openMasterPatiently(host: Host, options: OpenOptions, signal: AbortSignal): Promise<Master> {
+  const log = createLog(logOptions(host, options));
+  try {
+    for (;;) {
+      try {
+        const master = await openIntroduced(host, options);
+        log.worked('agent');
+        return master;
+      } catch (error) {
+        const failure = namingDisk(toFailure(error), mayLieOn(host.paths));
+        if (failure.class !== 'dependency' || signal.aborted) throw failure;
+        log.failed('agent', new Failure(failure.class, 'The agent cannot start', { why: failure.message }));
+      }
+      await host.clock.sleep(5_000, signal).catch(() => undefined);
+    }
+  } finally {
+    await log.close();
+  }
+}
+
+async function openIntroduced(host: Host, options: OpenOptions): Promise<Master> {
+  const master = await openMaster(host, options);
+  try {
+    await master.spare.introduce();
+    return master;
+  } catch (error) {
+    await master.log.close();
+    throw error;
+  }
 }
 
 // Below a root of its own the lines still go to syslog, but a test or demo may have none.

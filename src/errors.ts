@@ -70,17 +70,51 @@ export function toFailure(thrown: unknown): Failure {
     return new Failure('unreachable', 'no answer in time', { cause: thrown });
   }
   const why = thrown instanceof Error ? thrown.message : String(thrown);
-  if (isDiskFull(thrown)) {
-    const hint = 'Free some space there; df -h shows how much is missing. Nothing is lost, it is tried again';
-    return new Failure('dependency', 'disk is full', { why, hint, cause: thrown });
+  const trouble = diskTroubles.find(({ codes, sqlite }) => isErrno(thrown, ...codes) || isSqlite(thrown, sqlite));
+  if (trouble !== undefined) {
+    const { what, hint } = trouble;
+    return new Failure('dependency', what, { why, hint: `${hint('')}. ${nothingLost}`, cause: thrown });
   }
   return new Failure('bug', 'unexpected error', { why, cause: thrown });
 }
 
-const sqliteFull = 13;
-const isDiskFull = (thrown: unknown): boolean =>
-  isErrno(thrown, 'ENOSPC', 'EDQUOT') ||
-  (isErrno(thrown, 'ERR_SQLITE_ERROR') && 'errcode' in thrown && thrown.errcode === sqliteFull);
+export interface DiskTrouble {
+  readonly what: string;
+  readonly codes: readonly string[];
+  /** SQLite's primary result code of the same. */
+  readonly sqlite: number;
+  /** What to type; ` /mount/point` where it is known. */
+  readonly hint: (where: string) => string;
+}
+
+export const nothingLost = 'Nothing is lost, it is tried again';
+
+export const diskIsFull: DiskTrouble = {
+  what: 'disk is full',
+  codes: ['ENOSPC', 'EDQUOT'],
+  sqlite: 13,
+  hint: (where) => `Free some space there; see what is missing: df -h${where}; df -i${where}`,
+};
+
+/** What a file system may refuse whoever writes. */
+export const diskTroubles: readonly DiskTrouble[] = [
+  diskIsFull,
+  {
+    what: 'file system is read-only',
+    codes: ['EROFS'],
+    sqlite: 8,
+    hint: (where) => `See why: dmesg | tail. When it is mended, type: mount -o remount,rw${where}`,
+  },
+  {
+    what: 'disk does not read or write',
+    codes: ['EIO'],
+    sqlite: 10,
+    hint: () => 'See why: dmesg | tail',
+  },
+];
+
+const isSqlite = (thrown: unknown, code: number): boolean =>
+  isErrno(thrown, 'ERR_SQLITE_ERROR') && 'errcode' in thrown && (Number(thrown.errcode) & 0xff) === code;
 
 /** True for a Node.js system error of that code, such as `isErrno(error, 'ENOENT')`. */
 export function isErrno(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {

@@ -76,6 +76,7 @@ export function createAgent(parts: AgentParts): Agent {
       const options = { ...parts.fact, clock: parts.clock, watch: watchDirectory, onRole: judged };
       const following = followRole(options, signal);
       signal.addEventListener('abort', facts.end, { once: true });
+      if (signal.aborted) facts.end(); // told to end while it was still starting
       for await (const fact of facts) await untilEntered(parts, life, fact, facts.hasNewer, signal);
       await leave(life);
       await following;
@@ -185,7 +186,7 @@ async function untilEntered(
       log.worked('agent');
       break;
     } catch (error) {
-      const failure = toFailure(error);
+      const failure = parts.session.explain(toFailure(error));
       life.trouble = `the role ${fact.role.role} could not be entered: ${failure.message}`;
       if (failure.class === 'interrupted') parts.log.warning(failure.message);
       else log.failed('agent', new Failure(failure.class, life.trouble, { cause: failure }));

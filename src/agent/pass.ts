@@ -14,6 +14,8 @@ export interface PassOptions {
   readonly contextFor: (job: Job, pass: Pick<PassContext, 'signal' | 'cause' | 'changed'>) => PassContext;
   /** Milliseconds for one pass. */
   readonly timeoutMs: number;
+  /** Says more of a failure than who threw it could. */
+  readonly explain?: (failure: Failure) => Failure;
 }
 
 export type PassResult = ({ readonly outcome: Outcome } | { readonly failure: Failure }) & {
@@ -44,7 +46,7 @@ export async function runPass(
     tell({ event: 'finished', epoch, elapsed_ms: Math.round(elapsedMs), ...finished(outcome) });
     return { outcome, elapsedMs };
   } catch (thrown) {
-    const failure = failureOf(thrown, signal);
+    const failure = options.explain?.(failureOf(thrown, signal)) ?? failureOf(thrown, signal);
     const elapsedMs = clock.monotonic() - startedAt;
     const stack = failure.class === 'bug' ? { stack: stackOf(failure) } : {};
     const detail = { class: failure.class, ...stack };

@@ -1,3 +1,4 @@
+import type { Failure } from '../errors.ts';
 import type { Job, Outcome, PassContext } from '../jobs/job.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Clock } from '../system/clock.ts';
@@ -24,6 +25,8 @@ export interface SessionParts {
   readonly lockOf: (job: string) => string;
   readonly timeoutFor: (job: string) => number;
   readonly dropDirectory: (stream: string) => string;
+  /** Says more of a failure than who threw it could. */
+  readonly explain: (failure: Failure) => Failure;
   /** Every sign of life of a pass: what feeds the watchdog. */
   readonly alive?: () => void;
 }
@@ -52,6 +55,7 @@ export function openRoleSession(parts: SessionParts, work: RoleWork): RoleSessio
       wake: (name) => scheduler.wake(name),
     }),
     timeoutFor: parts.timeoutFor,
+    explain: parts.explain,
     dropDirectory: parts.dropDirectory,
     dropPollMs: 5_000,
   });

@@ -6,7 +6,7 @@ import { toFailure } from '../errors.ts';
 import { writeFileAtomic } from '../system/files.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
-import { openHost, openMaster, peerOf, type Master } from '../app.ts';
+import { openHost, openMasterPatiently, peerOf, type Master } from '../app.ts';
 import { settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import { knownPeer } from '../drops/greeter.ts';
@@ -20,14 +20,14 @@ export async function runAgent(
   signal: AbortSignal,
   progress?: (point: TransitionPoint) => void,
 ): Promise<number> {
-  const master = await openMaster(await openHost(root), { stderr: true });
+  const master = await openMasterPatiently(await openHost(root), { stderr: true }, signal);
   const log = master.log.forJob('agent');
   try {
     await liveAs(master, signal, progress);
     log.success(`The agent of ${master.certname} ends`);
     return 0;
   } catch (error) {
-    log.failure(`The agent of ${master.certname} ends: ${toFailure(error).message}`);
+    log.failure(`The agent of ${master.certname} ends: ${master.session.explain(toFailure(error)).message}`);
     throw error;
   } finally {
     await master.log.close();
@@ -35,7 +35,6 @@ export async function runAgent(
 }
 
 async function liveAs(master: Master, signal: AbortSignal, progress?: (point: TransitionPoint) => void): Promise<void> {
-  await master.spare.introduce();
   const agent = await agentOf(master, progress);
   const served = await serveAgent(master, agent);
   master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
@@ -92,8 +91,9 @@ const publishMs = 10_000;
 
 /** What the peer may ask the gate for, and what the page shows: written anew every few seconds. What it says too long is an alarm. */
 async function publishStatus(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
-  const { certname, paths, spare, clock, published } = master;
+  const { certname, paths, spare, clock, published, session } = master;
   const alarm = createSilenceAlarm(master.log.forJob('agent'), clock);
+  let failing = false;
   while (!signal.aborted) {
     try {
       const report = await reportStatus({
@@ -109,9 +109,12 @@ async function publishStatus(master: Master, agent: Agent, signal: AbortSignal):
       // Its time is what the active's confirmations are dated by.
       if (report.role === 'passive') await spare.introduce();
       const rival = await findRival(paths.inbox, await spare.gate.read());
+      if (failing) master.log.worked('agent');
+      failing = false;
       if (rival !== undefined) master.log.failed('agent', rival);
     } catch (error) {
-      master.log.failed('agent', toFailure(error));
+      master.log.failed('agent', session.explain(toFailure(error)));
+      failing = true;
     }
     await clock.sleep(publishMs, signal).catch(() => undefined);
   }

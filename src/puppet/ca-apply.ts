@@ -6,11 +6,13 @@ import { appendix, missingLines } from '../rules/inventory.ts';
 import type { ManifestFile } from '../rules/manifest.ts';
 import { formatSerial, parseSerial } from '../rules/serial.ts';
 import type { Accounts } from '../system/accounts.ts';
+import { appendWhole } from '../system/append-whole.ts';
 import { readCertificates, type Certificate, type Crl } from '../system/certificates.ts';
 import type { Exec } from '../system/exec.ts';
 import {
   copyFileAtomic,
   ensureDirectory,
+  naming,
   readBytesIfThere,
   readIfThere,
   removeIfThere,
@@ -149,12 +151,14 @@ async function append(apply: CaApply, { lines }: Action<'inventory'>): Promise<v
   const path = apply.live.path('inventory.txt');
   const present = await readIfThere(path);
   const { mode, uid, gid } = await ownershipOf(apply, 'inventory.txt');
-  const handle = await open(path, 'a', mode);
+  const handle = await open(path, 'a+', mode);
   try {
     if (present === undefined) await handle.chown(uid ?? -1, gid ?? -1);
     if (present === undefined) await handle.chmod(mode);
-    await handle.write(appendix(present ?? '', missingLines(present ?? '', lines)));
-    await handle.sync();
+    await naming(path, async () => {
+      await appendWhole(handle, appendix(present ?? '', missingLines(present ?? '', lines)));
+      await handle.sync();
+    });
   } finally {
     await handle.close();
   }

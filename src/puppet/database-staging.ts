@@ -3,6 +3,7 @@ import { filterArchiveList, parseArchiveList } from '../rules/archive-list.ts';
 import { ownersOf, refusalOf, supersededIsInTheWay } from '../rules/restore-refusals.ts';
 import { parseVolatile } from '../rules/volatile.ts';
 import { CommandError } from '../system/exec.ts';
+import { fullOfPostgres } from '../system/file-systems.ts';
 import type { Ownership } from '../rules/ownership.ts';
 import { loginHint, quoteName, quoteText, type Postgres, type Session } from '../system/postgres.ts';
 import { archive, lendArchive, runOnArchive } from './database-archive.ts';
@@ -141,7 +142,7 @@ function ownershipOf({ database, detail }: Staging): Ownership {
 }
 
 async function load(
-  { restorer, parallel, timeoutMs, signal }: StagingTools,
+  { admin, restorer, parallel, timeoutMs, signal }: StagingTools,
   { name, directory, database }: Staging,
   owners: readonly string[],
 ): Promise<void> {
@@ -160,8 +161,15 @@ async function load(
     ];
     await runOnArchive(restorer, 'pg_restore', { ...run, list, database: name, args });
   } catch (error) {
+    if (error instanceof CommandError && error.stderr.includes('No space left on device'))
+      throw fullOfPostgres(await dataDirectory(admin, signal), database, error.stderr, error);
     throw loadFailure(error, database, restorer.role);
   }
+}
+
+async function dataDirectory(admin: Postgres, signal: AbortSignal): Promise<string | undefined> {
+  await using session = await admin.connect(maintenanceDatabase, { signal });
+  return (await session.query<{ data_directory: string }>('SHOW data_directory'))[0]?.data_directory;
 }
 
 // Whatever is not known to be ours or PostgreSQL's trouble is the dump's: it would fail again.

@@ -5,6 +5,7 @@ import { Failure, isErrno } from '../errors.ts';
 import { dropName, manifestName } from '../rules/manifest.ts';
 import { serverArguments } from '../rules/push-options.ts';
 import { passDescriptors, startChild } from '../system/exec.ts';
+import { mountPointOf } from '../system/file-systems.ts';
 import { readIfThere, syncDirectory } from '../system/files.ts';
 import { acquireLock, endHolders, lockHolder, type Lock } from '../system/lock.ts';
 import { receiptFor, type Answer } from './answers.ts';
@@ -74,8 +75,13 @@ async function runRsync(staging: string, push: Push, lock: Lock): Promise<void> 
   const rsync = passDescriptors.run([lock.descriptor], () => startChild(command, ['inherit', 'inherit', 'inherit']));
   const how = await rsync.ended;
   if (how === `ended with exit code ${couldNotWrite}`)
-    throw new Failure('dependency', 'push broke off', { why: 'a file could not be written here: is the disk full?' });
+    throw new Failure('dependency', 'push broke off', couldNotBeWritten(staging));
   if (how !== 'ended with exit code 0') throw new Failure('unreachable', 'push broke off', { why: `rsync ${how}` });
+}
+
+function couldNotBeWritten(staging: string): { why: string; hint: string } {
+  const where = mountPointOf(staging);
+  return { why: `a file could not be written here: is ${where} full?`, hint: `See: df -h ${where}` };
 }
 
 /** rsync's RERR_FILEIO. */

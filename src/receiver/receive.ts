@@ -1,6 +1,7 @@
 import { Failure, toFailure } from '../errors.ts';
 import { formatEpoch } from '../rules/epoch.ts';
 import { StaleLogin } from '../rules/gate.ts';
+import { namingDisk } from '../system/file-systems.ts';
 import { hello, keepConfirm, keepMessage, madeHere, receiptsSince, status, type Answer } from './answers.ts';
 import { enter, readGate, type Receiver } from './gate.ts';
 import { takePush } from './push.ts';
@@ -18,7 +19,7 @@ export async function receive(receiver: Receiver, command: string | undefined): 
     say(receiver, request.verb, request.nonce, { ok: true, ...(await answer(receiver, request)) });
     return 0;
   } catch (error) {
-    const failure = toFailure(error);
+    const failure = namingDisk(toFailure(error), [receiver.paths.inbox]);
     // Of a request that could not be read, too: on standard output rsync would take the words for its protocol.
     const verb = request?.verb ?? command?.split(' ')[0];
     const login = failure instanceof StaleLogin ? { login: 'stale' } : {};

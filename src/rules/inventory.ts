@@ -26,6 +26,10 @@ export function wholeLines(text: string): string[] {
         .filter((line) => line !== '');
 }
 
+/** Whole lines that name no certificate, such as two that were glued together; older CAs begin with comments. */
+export const strangeLines = (text: string): string[] =>
+  wholeLines(text).filter((line) => !line.startsWith('#') && parseInventoryLine(line) === undefined);
+
 /** Lines of `incoming` whose serial `live` lacks, each once, in their order. Lines that are none are left out. */
 export function missingLines(live: string, incoming: readonly string[]): string[] {
   if (incoming.length === 0) return [];

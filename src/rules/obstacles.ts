@@ -11,8 +11,8 @@ export interface Obstacle {
 /** A full disk stays a full disk; all else waits for a person, and is tried again meanwhile. */
 export function obstacleAt(path: string, error: unknown): Obstacle {
   const failure = toFailure(error);
-  if (failure.class === 'dependency') return { path, failure };
   const why = reasons.find(({ codes }) => isErrno(error, ...codes));
+  if (failure.class === 'dependency' && why === undefined) return { path, failure };
   const details = { where: `/${path}`, why: why?.sentence ?? failure.message, cause: error };
   const hint = why?.hint(`/${path}`) ?? `Look at it: ls -la ${quoted(`/${path}`)}`;
   return { path, failure: new Failure('incomplete', what(1), { ...details, hint: `${hint}. It is tried again` }) };
@@ -43,6 +43,11 @@ const reasons: readonly Reason[] = [
     codes: ['EROFS'],
     sentence: 'the file system is mounted read-only',
     hint: (path) => `See which one: findmnt -T ${quoted(path)}`,
+  },
+  {
+    codes: ['EIO'],
+    sentence: 'its disk does not read or write',
+    hint: () => 'See why: dmesg | tail',
   },
   {
     codes: ['EPERM', 'EACCES'],

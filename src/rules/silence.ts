@@ -7,6 +7,8 @@ export interface Listening {
   readonly role: 'active' | 'passive';
   /** Since when somebody listens: what came before was nobody's to hear. */
   readonly since: number;
+  /** Of the wall clock before the monotonic one. */
+  readonly ahead: number;
   /** The streams whose silence was said. */
   readonly silent: ReadonlyMap<string, Trouble>;
 }
@@ -20,7 +22,12 @@ export interface Look {
   readonly peer: string | undefined;
   /** Why nothing can be confirmed is said already, by the job that cannot reach the other master. */
   readonly isExplained: boolean;
+  /** The wall clock, by which ages are reckoned, in milliseconds. */
+  readonly wall: number;
 }
+
+/** So much the two clocks may part from one look to the next. */
+const stepMs = 60_000;
 
 export interface Line {
   readonly status: 'FAILURE' | 'SUCCESS';
@@ -30,7 +37,7 @@ export interface Line {
 /**
  * A stream that nobody confirms fails nowhere: no job runs that could say so. So each look compares, and says a silence
  * once, again after hours, and when it is over. A limit begins when somebody listens: after an outage of this master, or
- * of the way, the other one has as long as ever.
+ * of the way, the other one has as long as ever. So it has after a step of this clock, which makes every age wrong.
  */
 export function listen(
   before: Listening | undefined,
@@ -39,8 +46,10 @@ export function listen(
 ): { readonly listening: Listening | undefined; readonly lines: readonly Line[] } {
   const { role } = look;
   if (role === undefined) return { listening: undefined, lines: [] };
-  const known: Listening = before?.role === role ? before : { role, since: now, silent: new Map() };
-  const since = look.isExplained ? now : known.since;
+  const ahead = look.wall - now;
+  const known: Listening = before?.role === role ? before : { role, since: now, ahead, silent: new Map() };
+  const isStepped = Math.abs(ahead - known.ahead) > stepMs;
+  const since = look.isExplained || isStepped ? now : known.since;
   const silent = new Map(known.silent);
   const lines: Line[] = [];
   for (const component of look.components) {
@@ -55,7 +64,7 @@ export function listen(
       if (heard.say !== undefined) lines.push(silenceOf(component, look.peer));
     }
   }
-  return { listening: { role, since, silent }, lines };
+  return { listening: { role, since, ahead, silent }, lines };
 }
 
 function silenceOf({ stream, ageSeconds, limitSeconds, doubt }: ComponentStatus, peer = 'the other master'): Line {

@@ -1,5 +1,5 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
-import { Failure } from '../errors.ts';
+import { Failure, toFailure } from '../errors.ts';
 import type { Directory } from '../rules/files-plan.ts';
 import type { DropReference } from '../rules/receipt.ts';
 import { addWeight, formatSetDigest, hexOfWeight, removeWeight, weightOfHex } from '../rules/set-digest.ts';
@@ -70,7 +70,7 @@ export function openAcceptedSet(path: string): AcceptedSet {
   const statements = prepare(database);
   let { sum, reference } = readState(database, path);
   const write = (nextSum: bigint, next: SetReference, change: () => void): void => {
-    inTransaction(database, () => {
+    inTransaction(database, path, () => {
       change();
       statements.state.run(hexOfWeight(nextSum), JSON.stringify({ epoch: next.epoch, sequence: next.sequence }));
     });
@@ -123,14 +123,14 @@ function open(path: string): DatabaseSync {
   try {
     const database = new DatabaseSync(path, { readBigInts: true, timeout: 5_000 });
     database.exec(schema);
-    addLaterColumns(database);
+    addLaterColumns(database, path);
     return database;
   } catch (cause) {
     throw unreadable(path, cause);
   }
 }
 
-function addLaterColumns(database: DatabaseSync): void {
+function addLaterColumns(database: DatabaseSync, path: string): void {
   const lacking = (): string[] => {
     const known = new Set(
       database
@@ -141,7 +141,7 @@ function addLaterColumns(database: DatabaseSync): void {
     return laterColumns.filter((name) => !known.has(name));
   };
   if (lacking().length === 0) return;
-  inTransaction(database, () => {
+  inTransaction(database, path, () => {
     for (const name of lacking()) database.exec(`ALTER TABLE entry ADD COLUMN "${name}" TEXT`);
   });
 }
@@ -163,6 +163,8 @@ function readState(database: DatabaseSync, path: string): { sum: bigint; referen
 
 // The set is a copy of what the other side knows: without it the next drop is a whole one.
 function unreadable(path: string, cause: unknown): Failure {
+  const failure = toFailure(cause instanceof Error ? Object.assign(cause, { path }) : cause);
+  if (failure.class === 'dependency') return failure; // the disk's fault: the set is whole
   const why = cause instanceof Error ? cause.message : String(cause);
   const hint = `It is made again from a whole compare: mv ${path} ${path}.old`;
   return new Failure('config', 'accepted set is unreadable', { where: path, why, hint, cause });
@@ -214,13 +216,13 @@ function toEntry(row: Record<string, unknown> | undefined): AcceptedEntry | unde
   };
 }
 
-function inTransaction(database: DatabaseSync, work: () => void): void {
-  database.exec('BEGIN IMMEDIATE');
+function inTransaction(database: DatabaseSync, path: string, work: () => void): void {
   try {
+    database.exec('BEGIN IMMEDIATE');
     work();
     database.exec('COMMIT');
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK');
-    throw error;
+    throw error instanceof Error ? Object.assign(error, { path }) : error;
   }
 }

@@ -17,9 +17,25 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
   sleep: (ms, signal) => sleepFor(ms, undefined, { signal }),
   cron: (expression, onMinute) => {
-    const task = schedule(expression, onMinute);
-    return () => void task.destroy();
+    let task = schedule(expression, onMinute);
+    let ahead = Date.now() - performance.now();
+    // The next minute was reckoned by the clock as it was: set back by an hour, nothing would run for an hour.
+    const look = setInterval(() => {
+      const isAhead = Date.now() - performance.now();
+      if (Math.abs(isAhead - ahead) < stepMs) return;
+      ahead = isAhead;
+      void task.destroy();
+      task = schedule(expression, onMinute);
+    }, lookMs);
+    return () => {
+      clearInterval(look);
+      void task.destroy();
+    };
   },
 };
+
+/** So much the wall clock may part from the monotonic one before minutes are reckoned anew. */
+const stepMs = 2_000;
+const lookMs = 5_000;
 
 export const isCronExpression = (text: string): boolean => validate(text);

@@ -89,9 +89,19 @@ async function dress(handle: FileHandle, { mode, uid, gid }: Ownership): Promise
   await handle.sync();
 }
 
+/** What a full disk makes an open file throw names no path. */
+export async function naming<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Error && !(error instanceof Failure) && !('path' in error)) Object.assign(error, { path });
+    throw error;
+  }
+}
+
 async function cleaningUp(temporary: string, work: () => Promise<void>): Promise<void> {
   try {
-    await work();
+    await naming(temporary, work);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
@@ -102,7 +112,7 @@ async function cleaningUp(temporary: string, work: () => Promise<void>): Promise
 export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    await handle.sync();
+    await naming(path, () => handle.sync());
   } finally {
     await handle.close();
   }
@@ -112,7 +122,11 @@ export async function syncDirectory(path: string): Promise<void> {
  * Appends one line and makes it durable before it returns. INVARIANT: whole lines only. What a crash tore is cut off
  * first, and what did not fit on the disk is taken back, or the next line would be glued to it.
  */
-export async function appendLine(path: string, line: string, mode = 0o600): Promise<void> {
+export function appendLine(path: string, line: string, mode = 0o600): Promise<void> {
+  return naming(path, () => append(path, line, mode));
+}
+
+async function append(path: string, line: string, mode: number): Promise<void> {
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT, mode);
   try {
     const { size } = await handle.stat();
@@ -219,12 +233,11 @@ export interface HashedCopy {
 }
 
 /** Copies an open file to a new path, hashing what it writes: the copy is what was hashed. Refuses more than `limit` bytes. */
-export async function copyHashing(
-  source: FileHandle,
-  target: string,
-  mode: number,
-  limit = Infinity,
-): Promise<HashedCopy> {
+export function copyHashing(source: FileHandle, target: string, mode: number, limit = Infinity): Promise<HashedCopy> {
+  return naming(target, () => copyInto(source, target, mode, limit));
+}
+
+async function copyInto(source: FileHandle, target: string, mode: number, limit: number): Promise<HashedCopy> {
   const hash = createHash('sha256');
   const out = await open(target, 'wx', mode);
   let size = 0;

@@ -1,7 +1,8 @@
 import { Duplex } from 'node:stream';
 import { Client, DatabaseError } from 'pg';
-import { Failure } from '../errors.ts';
+import { Failure, toFailure } from '../errors.ts';
 import { CommandError, startChild, type Exec, type LongChild, type Result } from './exec.ts';
+import { fullOfPostgres } from './file-systems.ts';
 
 export interface PostgresOptions {
   /** A socket directory when it starts with "/", else a host name. */
@@ -155,12 +156,22 @@ function sessionOf(client: Client, relay: Relay, target: Target, signal: AbortSi
       } catch (cause) {
         signal.throwIfAborted();
         const why = cause instanceof Error ? cause.message : String(cause);
+        if (noSpace.test(why)) throw await fullDisk(client, target.database, why, cause);
         throw new Failure('dependency', 'PostgreSQL could not do a statement', { where: target.database, why, cause });
       }
     },
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+const noSpace = /No space left on device/;
+
+/** The file is named as below the data directory; it may be on a file system of its own. */
+async function fullDisk(client: Client, where: string, why: string, cause: unknown): Promise<Failure> {
+  const shown = await client.query<{ data_directory: string }>('SHOW data_directory').catch(() => undefined);
+  const directory = shown?.rows[0]?.data_directory;
+  return fullOfPostgres(directory, where, why, cause);
 }
 
 interface Relay {
@@ -266,6 +277,7 @@ function connectFailure(cause: unknown, said: string, target: Target): Failure {
 /** A tool's bad end: the admin's to mend, or to be tried again. Whether the data are at fault is the caller's to judge. */
 export function toolFailure(error: unknown, what: string, where: string): Failure {
   if (error instanceof CommandError) {
+    if (noSpace.test(error.stderr)) return toFailure(Object.assign(new Error(error.message), { code: 'ENOSPC' }));
     const failure = error.toFailure(what);
     return new Failure(failure.class, what, { where, why: error.message, cause: error });
   }

@@ -1,10 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
-import { toFailure } from '../../src/errors.ts';
+import { expect, it, onTestFinished } from 'vitest';
+import { Failure, toFailure } from '../../src/errors.ts';
 import type { Job } from '../../src/jobs/job.ts';
+import { appendWhole } from '../../src/system/append-whole.ts';
+import { namingDisk } from '../../src/system/file-systems.ts';
 import { temporaryPattern } from '../../src/system/files.ts';
 import { syncFilesOf, updatePassiveFilesOf } from '../helpers/files-pair.ts';
 import { startPair, type TestMaster, type TestPair } from '../helpers/pair.ts';
@@ -75,6 +78,12 @@ function write(pair: TestPair, text: string): void {
   writeFileSync(join(secrets(pair.a), 'large'), text.repeat(500_000));
 }
 
+function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'full-disk-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
 const noRoot = 'only root may mount a small disk to fill';
 
 it("the inbox's disk runs full during a push: one failure with its hint, and the next push passes", async (context) => {
@@ -135,3 +144,42 @@ it.for([
     expect(existsSync(join(b.paths.journal, 'update-passive-files.jsonl'))).toBe(false);
   },
 );
+
+it('an inventory to which others append: what a full disk took of our lines is taken back', async (context) => {
+  const directory = temporaryDirectory();
+  using disk = mountSmall(directory, 1);
+  if (disk === undefined) context.skip(noRoot);
+  const path = join(directory, 'inventory.txt');
+  writeFileSync(path, 'a line of before\n');
+  const free = fill(directory);
+  const handle = await open(path, 'a+');
+  try {
+    const lines = 'a line of ours\n'.repeat(1000);
+    await expect(appendWhole(handle, lines)).rejects.toThrow(/ENOSPC/);
+    expect(readFileSync(path, 'utf8')).toBe('a line of before\n');
+    free();
+    await appendWhole(handle, lines);
+    expect(readFileSync(path, 'utf8')).toBe(`a line of before\n${lines}`);
+  } finally {
+    await handle.close();
+  }
+});
+
+it('is told by the file system that is full, whichever file it was, or whether the error names none', async (context) => {
+  const directory = temporaryDirectory();
+  using disk = mountSmall(directory, 1);
+  if (disk === undefined) context.skip(noRoot);
+  fill(directory);
+  const path = join(directory, 'any/file');
+  const named = [
+    Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' }),
+    Object.assign(new Error(`EROFS: read-only file system, open '${path}'`), { code: 'EROFS', path }),
+    Object.assign(new Error('ENOSPC: no space left on device, copyfile'), { code: 'ENOSPC', path: '/etc', dest: path }),
+  ].map((error) => namingDisk(toFailure(error), ['/', directory]));
+  for (const { class: errorClass, where, hint } of named) {
+    expect({ errorClass, where }).toEqual({ errorClass: 'dependency', where: directory });
+    expect(hint).toContain(directory);
+  }
+  const other = new Failure('config', 'something else');
+  expect(namingDisk(other, [directory])).toBe(other);
+});

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -13,6 +13,7 @@ import {
   type AgentMaster,
   type AgentPair,
 } from '../helpers/agents.ts';
+import { pathsBelow } from '../helpers/pair.ts';
 
 let pair: AgentPair;
 beforeEach(async () => {
@@ -183,11 +184,24 @@ describe('what is left behind', () => {
     const { a, b } = pair;
     await startBoth(pair);
     await Promise.all([a.stop(), b.stop()]);
-    const { pathsBelow } = await import('../helpers/pair.ts');
     for (const { root } of [a, b]) {
       const { run } = pathsBelow(root);
       for (const name of ['control.sock', 'ssh-hot', 'ssh-bulk']) expect(existsSync(join(run, name))).toBe(false);
     }
+  });
+});
+
+describe('an agent', () => {
+  it('that is told to end while it still starts does so', async () => {
+    const { b } = pair;
+    const greeting = join(pathsBelow(b.root).state, 'hello.json');
+    const written = (): number => (existsSync(greeting) ? statSync(greeting).mtimeMs : 0);
+    const before = written();
+    b.start();
+    await expect.poll(written, { interval: 1, timeout: 20_000 }).not.toBe(before);
+    const at = performance.now();
+    await b.stop();
+    expect(performance.now() - at).toBeLessThan(10_000);
   });
 });
 

@@ -17,6 +17,8 @@ export interface Host {
   readonly fqdn: string;
   /** Of its file system, as this machine sees it. */
   path(inside: string): string;
+  /** As it sees it itself, with what is mounted in it; until it ends. */
+  pathWithMounts(inside: string): string;
   isUp(): boolean;
   /** Starts it and waits until its systemd has started everything. */
   boot(): Promise<void>;
@@ -79,6 +81,7 @@ export function createHost(name: HostName, { lab, home, disk, network }: HostPar
     name,
     fqdn: `${name}.lab`,
     path: (path) => join(disk.root, path),
+    pathWithMounts: (path) => join(`/proc/${init()}/root`, path),
     isUp: () => isAlive(pids()[1] ?? 0),
     boot: async () => {
       if (host.isUp()) return;

@@ -9,7 +9,7 @@ import { cache, hash12, run } from './places.ts';
 const release = 'bookworm';
 const packages = [
   ...['openssh-server', 'rsync', 'postgresql', 'rsyslog', 'cron', 'sudo', 'curl', 'openssl', 'puppet-agent', 'facter'],
-  ...['iproute2', 'iputils-ping', 'nftables', 'ethtool', 'python3-minimal', 'procps', 'psmisc', 'less'],
+  ...['iproute2', 'iputils-ping', 'nftables', 'ethtool', 'python3-minimal', 'procps', 'psmisc', 'less', 'libfaketime'],
 ];
 /** In apt's cache but not installed: a host installs them as an admin would, without a network. */
 const offered = ['puppetserver'];

@@ -12,7 +12,9 @@ import { consoleUnit, psql, rbac } from './provision.ts';
 
 /** A kind of change that the spare has to follow. */
 export interface Operation {
-  /** Which makes it live, */
+  /** Which sends it, */
+  readonly sender: string;
+  /** which makes it live, */
   readonly job: string;
   /** and where. */
   readonly side: 'a' | 'b';
@@ -26,6 +28,7 @@ const roles = (master: LabMaster): Promise<string> =>
   psql(master, rbac, 'SELECT id, display_name, description FROM roles ORDER BY id');
 
 export const certificates: Operation = {
+  sender: 'sync-certs',
   job: 'update-passive-ca',
   side: 'b',
   change: async ({ ca }, n) => {
@@ -35,7 +38,8 @@ export const certificates: Operation = {
   untilThere: (pair) => untilCaEqual(pair, 60_000),
 };
 
-const files: Operation = {
+export const files: Operation = {
+  sender: 'sync-files',
   job: 'update-passive-files',
   side: 'b',
   change: async ({ a }, n) => {
@@ -51,7 +55,8 @@ const files: Operation = {
     ),
 };
 
-const databases: Operation = {
+export const databases: Operation = {
+  sender: 'db-dump',
   job: 'restore-dbs',
   side: 'b',
   change: async ({ a }, n) =>
@@ -63,7 +68,8 @@ const databases: Operation = {
     }),
 };
 
-const groups: Operation = {
+export const groups: Operation = {
+  sender: 'nc-dump',
   job: 'restore-nc',
   side: 'b',
   change: ({ a }, n) => createGroups(a, `made at ${Date.now()}`, n, n),
@@ -72,6 +78,7 @@ const groups: Operation = {
 
 /** What agents that came to the spare left there. */
 const madeThere: Operation = {
+  sender: 'greet-spare',
   job: 'fetch-made-here',
   side: 'a',
   change: async ({ b }, n) => {

@@ -94,7 +94,8 @@ describe('a file that could not be made as on the active', () => {
     ['ENOTDIR', 'a file of this master stands where its directory belongs', 'namei -l /etc/a'],
     ['EROFS', 'the file system is mounted read-only', 'findmnt -T /etc/a'],
     ['EPERM', 'not permitted; the file or its directory may be immutable', 'lsattr -d /etc/a'],
-    ['EIO', 'EIO: something', 'ls -la /etc/a'],
+    ['EIO', 'its disk does not read or write', 'dmesg'],
+    ['ENXIO', 'ENXIO: something', 'ls -la /etc/a'],
   ])('%s is said with its reason and what to type', (code, why, hint) => {
     const { failure } = obstacleAt('etc/a', thrown(code));
     expect(failure).toMatchObject({

@@ -16,14 +16,15 @@ const look = (ages: Record<string, number | undefined>, extra: Partial<Look> = {
   components: Object.entries(ages).map(([name, age]) => stream(name, age)),
   peer: 'mastera.lab',
   isExplained: false,
+  wall: 0,
   ...extra,
 });
 
-/** What is said at each of these looks, by their minutes. */
+/** What is said at each of these looks, by their minutes; `wall` is how far the wall clock is ahead of these. */
 function hear(looks: readonly (readonly [number, Look])[]): string[][] {
   let listening: Listening | undefined;
   return looks.map(([at, seen]) => {
-    const heard = listen(listening, seen, at * minute);
+    const heard = listen(listening, { ...seen, wall: at * minute + seen.wall }, at * minute);
     listening = heard.listening;
     return heard.lines.map(({ status, text }) => `${status} ${text}`);
   });
@@ -54,6 +55,21 @@ describe('a stream that nobody confirms', () => {
     ]);
     expect(said.map((lines) => lines.length)).toEqual([0, 1, 0, 1]);
     expect(said[3]?.[0]).toContain('for 6 h 20 min');
+  });
+
+  it.each([
+    ['forth', 3_600],
+    ['back', -3_600],
+  ])('is not said because this clock was set an hour %s: the limit begins anew, and is heeded again', (_, seconds) => {
+    const wall = seconds * 1000;
+    const said = hear([
+      [0, look({ 'sync-certs': 5 })],
+      [30, look({ 'sync-certs': 5 })],
+      [31, look({ 'sync-certs': 3_665 }, { wall })],
+      [45, look({ 'sync-certs': 4_505 }, { wall })],
+      [47, look({ 'sync-certs': 4_625 }, { wall })],
+    ]);
+    expect(said.map((lines) => lines.length)).toEqual([0, 0, 0, 0, 1]);
   });
 
   it('is told apart from the others', () => {

@@ -7,6 +7,7 @@ import { announcedCertificates, captureCa, packCapture, type Capture } from '../
 import { hintedPath, listCa } from '../../puppet/ca.ts';
 import { certnameOf, kindOf } from '../../rules/ca-paths.ts';
 import { sameEpoch, type Epoch } from '../../rules/epoch.ts';
+import { strangeLines } from '../../rules/inventory.ts';
 import { dropName } from '../../rules/manifest.ts';
 import { arrived, type Receipt } from '../../rules/receipt.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
@@ -37,7 +38,7 @@ const lookMs = 20;
 
 /** Sends what changed in the CA directory to the spare. */
 export function createSyncCerts(tools: SyncCertsTools): Job {
-  const memory: Memory = { dirty: new Set(), unanswered: undefined };
+  const memory: Memory = { dirty: new Set(), unanswered: undefined, strange: new Set() };
   return {
     name: stream,
     role: 'active',
@@ -56,6 +57,8 @@ interface Memory {
   dirty: Set<string>;
   /** Pushed, but the receipt has not come yet. `names` were dirty then. */
   unanswered: Unanswered | undefined;
+  /** Lines of the inventory that were said to be none. */
+  readonly strange: Set<string>;
 }
 
 interface Unanswered {
@@ -118,10 +121,29 @@ async function sendOnce(tools: SyncCertsTools, memory: Memory, context: PassCont
     const known = whole ? () => undefined : (path: string) => tools.set.get(path);
     const accounts = await readAccounts();
     const capture = await captureCa({ cadir: tools.cadir, directory, paths, known, accounts });
+    await warnOfLines(tools, memory, context, directory);
     return await send(tools, memory, context, { capture, directory, whole });
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
+}
+
+/** Once each: what is in none of them is on neither master, and a certificate may lack its line. */
+async function warnOfLines(
+  { cadir }: SyncCertsTools,
+  { strange }: Memory,
+  { log }: PassContext,
+  captured: string,
+): Promise<void> {
+  const text = (await readIfThere(join(captured, 'inventory.txt'))) ?? '';
+  const lines = strangeLines(text).filter((line) => !strange.has(line));
+  for (const line of lines) strange.add(line);
+  if (lines[0] === undefined) return;
+  const more = lines.length === 1 ? '' : ` and ${lines.length - 1} more`;
+  const path = join(cadir, 'inventory.txt');
+  log.warning(
+    `Not sent, because it names no certificate: the line "${lines[0].slice(0, 200)}"${more} of ${path}. Mend it there`,
+  );
 }
 
 /** Certificates that never travel: that they are not in a drop says nothing of them. */

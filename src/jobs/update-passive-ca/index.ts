@@ -63,7 +63,8 @@ interface Memory {
 
 async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<Outcome> {
   const interrupted = await tools.journal.open();
-  if (interrupted !== undefined) {
+  // A retry's own pass was interrupted, and has said why.
+  if (interrupted !== undefined && context.cause !== 'retry') {
     context.log.warning(`Finishing what was interrupted at step ${interrupted.step} of ${interrupted.run}`);
   }
   if (interrupted !== undefined || context.cause === 'start') await sweep(tools.live);

@@ -1,0 +1,69 @@
+import { statfsSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { diskIsFull, diskTroubles, Failure, nothingLost, type DiskTrouble } from '../errors.ts';
+
+/**
+ * A failure for a full or read-only disk, which names the file system and not one of many files in it: so it is one cause, said
+ * once. `used` are directories that may lie on it, asked where the error does not tell. Any other failure is given back as it is.
+ */
+export function namingDisk(failure: Failure, used: readonly string[]): Failure {
+  const trouble = diskTroubles.find(({ what }) => what === failure.what);
+  if (trouble === undefined || failure.where !== undefined) return failure;
+  const path = pathIn(failure) ?? fullest(used);
+  if (path === undefined) return failure;
+  const where = mountPointOf(path);
+  const why = failure.why?.split(',')[0];
+  const hint = hintFor(trouble, where);
+  return new Failure(failure.class, failure.what, { where, ...(why && { why }), hint, cause: failure.cause });
+}
+
+const hintFor = ({ hint }: DiskTrouble, where: string): string => `${hint(` ${where}`)}. ${nothingLost}`;
+
+/** What to type where that file system is full. */
+const roomHint = (mount: string): string => hintFor(diskIsFull, mount);
+
+/** What PostgreSQL or a tool of it says of its full disk, with the name of the file system where its data lie here. */
+export function fullOfPostgres(directory: string | undefined, where: string, why: string, cause: unknown): Failure {
+  const file = /"([^"]+)"[^"]*No space left/.exec(why)?.[1] ?? '';
+  const mount = directory === undefined ? undefined : mountPointOf(resolve(directory, file));
+  const hint = mount === undefined ? 'Free some space there; see where it lies: SHOW data_directory' : roomHint(mount);
+  return new Failure('dependency', `the disk of PostgreSQL is full${mount === undefined ? '' : `, ${mount}`}`, {
+    where,
+    why: 'No space left on device',
+    hint,
+    cause,
+  });
+}
+
+function pathIn(failure: Failure): string | undefined {
+  for (let error: unknown = failure; error instanceof Error; error = error.cause) {
+    if ('dest' in error && typeof error.dest === 'string') return error.dest;
+    if ('path' in error && typeof error.path === 'string') return error.path;
+  }
+  return undefined;
+}
+
+function fullest(used: readonly string[]): string | undefined {
+  const rooms = used.flatMap((path) => {
+    const found = asked(() => statfsSync(path));
+    return found === undefined ? [] : [{ path, free: Math.min(found.bavail * found.bsize, found.ffree) }];
+  });
+  return rooms.sort((one, other) => one.free - other.free)[0]?.path;
+}
+
+/** Where the file system is mounted that this path lies on, or would. */
+export function mountPointOf(path: string): string {
+  const device = (directory: string): number | undefined => asked(() => statSync(directory))?.dev;
+  let at = path;
+  while (at !== '/' && device(at) === undefined) at = dirname(at);
+  while (at !== '/' && device(dirname(at)) === device(at)) at = dirname(at);
+  return at;
+}
+
+function asked<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
+  }
+}
