@@ -11,6 +11,7 @@ import { knownPeer, nameByAdmin } from './drops/greeter.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure } from './errors.ts';
 import { detectPlatform } from './rules/defaults.ts';
+import { machineIdOf, type Machine } from './rules/machine.ts';
 import type { Pairing } from './rules/pairing.ts';
 import { parsePairing } from './rules/pairing.ts';
 import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
@@ -18,7 +19,7 @@ import { readAccounts } from './system/accounts.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { exec, type Exec } from './system/exec.ts';
 import { readRole, type JudgedFact } from './system/fact.ts';
-import { ensureDirectory, type Ownership } from './system/files.ts';
+import { ensureDirectory, readIfThere, type Ownership } from './system/files.ts';
 import { createLog, type JobLog, type Log } from './system/log.ts';
 import { loadSigner, type Signer } from './system/sign.ts';
 import { createState } from './system/state.ts';
@@ -33,6 +34,8 @@ export interface Host {
   readonly paths: Paths;
   readonly config: Config;
   readonly certname: string;
+  /** To which state is bound. */
+  readonly machine: Machine;
   readonly exec: Exec;
   readonly clock: Clock;
   /** Root on its own machine: users are made and files given away. */
@@ -53,10 +56,13 @@ export async function openHost(root: string): Promise<Host> {
     detectPlatform((path) => existsSync(below(path))),
   );
   const system = real === '/' && uid === 0;
+  const certname = (config.certname ?? (await askCertname(config, real)) ?? hostname()).toLowerCase();
+  const machineId = machineIdOf((await readIfThere(paths.machineId)) ?? '');
   return {
     paths,
     config,
-    certname: (config.certname ?? (await askCertname(config, real)) ?? hostname()).toLowerCase(),
+    certname,
+    machine: { certname, ...(machineId === undefined ? {} : { id: machineId }) },
     exec,
     clock: systemClock,
     system,

@@ -10,6 +10,8 @@ import { openHost, openMaster, peerOf, type Master } from '../app.ts';
 import { settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import { knownPeer } from '../drops/greeter.ts';
+import { markStale } from '../drops/stream-state.ts';
+import { whyForeign } from '../rules/machine.ts';
 import { createState } from '../system/state.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
@@ -35,7 +37,8 @@ export async function runAgent(
 }
 
 async function liveAs(master: Master, signal: AbortSignal, progress?: (point: TransitionPoint) => void): Promise<void> {
-  await master.spare.introduce();
+  await bindFirst(master);
+  if ((await foreign(master)) === undefined) await master.spare.introduce();
   const agent = await agentOf(master, progress);
   const served = await serveAgent(master, agent);
   master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
@@ -63,6 +66,8 @@ async function agentOf(master: Master, progress?: (point: TransitionPoint) => vo
       gate: master.spare.gate,
       keys: master.keys,
       log,
+      foreign: () => foreign(master),
+      forced: () => markStale(createState(master.paths.streams)),
       peer: (fact) => peerOf(master.paths, fact, log),
       askPeer: (fact) => askPeer(master, fact),
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
@@ -72,6 +77,15 @@ async function agentOf(master: Master, progress?: (point: TransitionPoint) => vo
     workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
   });
 }
+
+/** State of an earlier version belongs to no machine yet. */
+async function bindFirst({ spare, machine }: Master): Promise<void> {
+  const isInstalled = (await spare.epochs.read()) !== undefined;
+  if (isInstalled && (await spare.binding.read()) === undefined) await spare.binding.bind(machine);
+}
+
+const foreign = async ({ spare, machine }: Master): Promise<string | undefined> =>
+  whyForeign(await spare.binding.read(), machine);
 
 const endAgainMs = 15_000;
 

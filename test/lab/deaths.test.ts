@@ -1,13 +1,10 @@
-import { readFileSync, rmSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dieAt, dieWhenThere, stepsOf, untilClean } from './death.ts';
-import { eventually } from './eventually.ts';
-import { startLightPair, untilCaEqual, type LightPair } from './light-pair.ts';
+import { startLightPair, type LightPair } from './light-pair.ts';
 import { count } from './numbers.ts';
-import { everything, secrets, untilAgreed, type LabMaster } from './pair.ts';
-import { consoleUnit, psql, rbac } from './provision.ts';
+import { nextChange, operationsOf, type Operation } from './operations.ts';
+import { everything, untilAgreed, type LabMaster } from './pair.ts';
+import { consoleUnit } from './provision.ts';
 
 let pair: LightPair;
 beforeAll(async () => {
@@ -22,55 +19,7 @@ beforeEach(async () => {
 }, 300_000);
 afterAll(() => pair[Symbol.asyncDispose]());
 
-interface Operation {
-  readonly job: string;
-  /** Something on the active that the spare has to follow, another one each time. */
-  change(n: number): Promise<void>;
-  untilThere(): Promise<unknown>;
-}
-
-const secret = (master: LabMaster, name: string): string => join(master.path(secrets), name);
-const roles = (master: LabMaster): Promise<string> =>
-  psql(master, rbac, 'SELECT id, display_name, description FROM roles ORDER BY id');
-
-const operations: readonly Operation[] = [
-  {
-    job: 'update-passive-ca',
-    change: async (n) => {
-      const { ca } = pair;
-      await ca.signMany([`stays-${n}.lab`, `goes-${n}.lab`]);
-      await ca.clean(`goes-${n}.lab`);
-    },
-    untilThere: () => untilCaEqual(pair, 60_000),
-  },
-  {
-    job: 'update-passive-files',
-    change: async (n) => {
-      rmSync(secret(pair.a, `new-${n - 1}`), { force: true });
-      await writeFile(secret(pair.a, 'eyaml'), `secret ${n}\n`, { mode: 0o600 });
-      await writeFile(secret(pair.a, `new-${n}`), `new ${n}\n`, { mode: 0o600 });
-    },
-    untilThere: () =>
-      eventually(
-        'the secrets are there',
-        () => readFileSync(secret(pair.b, 'eyaml'), 'utf8') === readFileSync(secret(pair.a, 'eyaml'), 'utf8'),
-        { withinMs: 60_000 },
-      ),
-  },
-  {
-    job: 'restore-dbs',
-    change: async (n) =>
-      void (await psql(pair.a, rbac, `INSERT INTO roles (display_name) VALUES ('role ${n} ${Date.now()}')`)),
-    untilThere: () =>
-      eventually('the roles are there', async () => (await roles(pair.a)) === (await roles(pair.b)), {
-        withinMs: 120_000,
-        everyMs: 300,
-      }),
-  },
-];
-
-let changes = 0;
-const nextChange = ({ change }: Operation): Promise<void> => change((changes += 1));
+const operations = operationsOf(() => ({ active: pair.a, spare: pair.b }));
 
 /** After the host is back, all is well without a hand, and the next change comes through. */
 async function survive(host: LabMaster, operation: Operation): Promise<void> {
@@ -122,7 +71,7 @@ describe.each(operations)('a spare in the middle of $job', (operation) => {
 });
 
 describe('a push', () => {
-  const [sync] = operations as [Operation];
+  const [sync] = operations;
   /** puppetserver does not sync what it writes: what its own machine loses is not ours to bring. */
   const durableChange = async (): Promise<void> => {
     await pair.a.sh('systemctl stop pe-failover');
