@@ -4,6 +4,7 @@ import { createSilenceAlarm } from '../agent/silence.ts';
 import { reportStatus } from '../agent/status.ts';
 import { toFailure } from '../errors.ts';
 import { writeFileAtomic } from '../system/files.ts';
+import { isBusy } from '../system/lock.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
 import { openHost, openMaster, peerOf, type Master } from '../app.ts';
@@ -96,7 +97,8 @@ async function endInterrupted(master: Master, signal: AbortSignal): Promise<void
       await endInterruptedWork(master, signal);
       return;
     } catch (error) {
-      if (!signal.aborted) master.log.failed('restore-dbs', toFailure(error));
+      // A job that found it first is at it.
+      if (!signal.aborted && !isBusy(error)) master.log.failed('restore-dbs', toFailure(error));
     }
     await master.clock.sleep(endAgainMs, signal).catch(() => undefined);
   }

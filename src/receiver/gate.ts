@@ -52,7 +52,7 @@ export async function enter(receiver: Receiver, epoch: Epoch): Promise<void> {
 export async function refuseCopy({ paths }: Receiver): Promise<void> {
   const gate = await readGate(paths.gate);
   if (gate === undefined || !isOtherId(gate.machine, machineIdOf((await readIfThere(paths.machineId)) ?? ''))) return;
-  throw new Failure('refused', 'refused', { why: `this is a copy of ${gate.certname}, on another machine` });
+  throw new Failure('refused', 'refused', { why: 'the state here belongs to another machine: this is a copy' });
 }
 
 /** Undefined: not there, or not for us to read. An editor made it anew, and the agent gives its mode back in a moment. */

@@ -33,7 +33,7 @@ async function harmOn(host: LabMaster): Promise<string[]> {
   const open = await psql(host, 'postgres', `SELECT datallowconn FROM pg_database WHERE datname = '${rbac}'`);
   if (open !== 't') harm.push(`${rbac}: ${open === '' ? 'is not there' : 'lets nobody in'}`);
   harm.push(...(await problemsOf(host.cadir)));
-  const { stdout } = await host.try("pgrep -af '[p]e_failover/(dist|bin)'");
+  const { stdout } = await host.try("pgrep -af '[p]e_failover/dist/cli.js (agent|run|recover)'");
   if (stdout.trim() !== '') harm.push(`still runs: ${stdout}`);
   const disabled = await host.try('find /var/lib/puppet /var/cache/puppet -name agent_disabled.lock');
   if (disabled.stdout.trim() !== '') harm.push('agent runs stay disabled');
