@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dieAt, dieWhenThere, stepsOf, untilClean } from './death.ts';
+import { isLong } from './extent.ts';
 import { startLightPair, type LightPair } from './light-pair.ts';
 import { count } from './numbers.ts';
 import { nextChange, operationsOf, type Operation } from './operations.ts';
@@ -43,10 +44,7 @@ async function surviving(death: string, live: () => Promise<void>): Promise<void
 }
 
 /** What a loss of power leaves is all that an end leaves, and less; the long part tries both. */
-const ways = [
-  ['loses its power', true],
-  ...(process.env['PE_FAILOVER_LAB'] === 'long' ? ([['is ended', false]] as const) : []),
-] as const;
+const ways = [['loses its power', true], ...(isLong ? ([['is ended', false]] as const) : [])] as const;
 
 describe.each(operations)('a spare in the middle of $job', (operation) => {
   it.each(ways)(
