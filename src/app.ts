@@ -12,6 +12,7 @@ import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure, toFailure } from './errors.ts';
 import { printSetting } from './puppet/settings.ts';
 import { detectPlatform } from './rules/defaults.ts';
+import { machineIdOf, whyForeign, type Machine } from './rules/machine.ts';
 import type { Pairing } from './rules/pairing.ts';
 import { parsePairing } from './rules/pairing.ts';
 import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
@@ -20,7 +21,7 @@ import { systemClock, type Clock } from './system/clock.ts';
 import { exec, type Exec } from './system/exec.ts';
 import { readRole, type JudgedFact } from './system/fact.ts';
 import { namingDisk } from './system/file-systems.ts';
-import { ensureDirectory, type Ownership } from './system/files.ts';
+import { ensureDirectory, readIfThere, type Ownership } from './system/files.ts';
 import { createLog, type JobLog, type Log, type LogOptions } from './system/log.ts';
 import { loadSigner, type Signer } from './system/sign.ts';
 import { createState } from './system/state.ts';
@@ -35,6 +36,8 @@ export interface Host {
   readonly paths: Paths;
   readonly config: Config;
   readonly certname: string;
+  /** To which state is bound. */
+  readonly machine: Machine;
   readonly exec: Exec;
   readonly clock: Clock;
   /** Root on its own machine: users are made and files given away. */
@@ -55,10 +58,13 @@ export async function openHost(root: string): Promise<Host> {
     detectPlatform((path) => existsSync(below(path))),
   );
   const system = real === '/' && uid === 0;
+  const certname = (config.certname ?? (await askCertname(config, paths)) ?? hostname()).toLowerCase();
+  const machineId = machineIdOf((await readIfThere(paths.machineId)) ?? '');
   return {
     paths,
     config,
-    certname: (config.certname ?? (await askCertname(config, paths)) ?? hostname()).toLowerCase(),
+    certname,
+    machine: { certname, ...(machineId === undefined ? {} : { id: machineId }) },
     exec,
     clock: systemClock,
     system,
@@ -210,13 +216,24 @@ export async function openMasterPatiently(host: Host, options: OpenOptions, sign
 async function openIntroduced(host: Host, options: OpenOptions): Promise<Master> {
   const master = await openMaster(host, options);
   try {
-    await master.spare.introduce();
+    await bindFirst(master);
+    if ((await foreignState(master)) === undefined) await master.spare.introduce();
     return master;
   } catch (error) {
     await master.log.close();
     throw error;
   }
 }
+
+/** State of an earlier version belongs to no machine yet. */
+async function bindFirst({ spare, machine }: Master): Promise<void> {
+  const isInstalled = (await spare.epochs.read()) !== undefined;
+  if (isInstalled && (await spare.binding.read()) === undefined) await spare.binding.bind(machine);
+}
+
+/** Why the state here is that of another machine; undefined: it is ours. */
+export const foreignState = async ({ spare, machine }: Master): Promise<string | undefined> =>
+  whyForeign(await spare.binding.read(), machine);
 
 // Below a root of its own the lines still go to syslog, but a test or demo may have none.
 const loggerOf = ({ paths }: Host): { logger?: readonly string[] } =>

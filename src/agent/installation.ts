@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { chmod } from 'node:fs/promises';
 import { Failure } from '../errors.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from '../drops/authorized-keys.ts';
+import { createBinding } from '../drops/binding.ts';
 import { createEpochBook, noEpoch } from '../drops/epoch-book.ts';
 import type { Paths } from '../rules/paths.ts';
 import { setFacts } from '../rules/fact-text.ts';
 import { isSamePairing, knownPeer, nameByAdmin } from '../drops/greeter.ts';
+import { whyForeign, type Machine } from '../rules/machine.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
 import type { Exec } from '../system/exec.ts';
 import { readRole } from '../system/fact.ts';
@@ -40,6 +42,7 @@ export interface InstallParts {
   readonly program: string;
   readonly sampleConfig: string;
   readonly newEpochId: () => string;
+  readonly machine: Machine;
 }
 
 /** Everything that an installation makes, in order. Running it again changes nothing. */
@@ -55,6 +58,7 @@ export function installChanges(parts: InstallParts, order: InstallOrder): Change
     order.role === 'active' ? oldSpareForgotten(parts, order) : activeNamed(parts, order.pairingLine),
     factChange(parts, order),
     epochChange(parts, order),
+    boundToMachine(parts),
     ...(order.role === 'passive' ? [doorOpened(parts, order.pairingLine)] : []),
   ];
 }
@@ -201,6 +205,19 @@ function epochChange({ paths, newEpochId }: InstallParts, order: InstallOrder): 
     what: order.role === 'active' ? 'begin epoch 1 as the active' : 'begin as a spare',
     isNeeded: async () => (await book.read()) === undefined,
     make: () => book.settle(order.role, order.role === 'active' ? { number: 1, id: newEpochId() } : noEpoch),
+  };
+}
+
+/** A machine that takes the place of another, with a copy of its disk, goes on where that was. */
+function boundToMachine({ paths, machine }: InstallParts): Change {
+  const binding = createBinding(createState(paths.state));
+  return {
+    what: `bind the state here to this machine, ${machine.certname}`,
+    isNeeded: async () => {
+      const bound = await binding.read();
+      return bound === undefined || whyForeign(bound, machine) !== undefined;
+    },
+    make: () => binding.bind(machine),
   };
 }
 

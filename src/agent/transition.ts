@@ -15,6 +15,10 @@ export interface TransitionParts {
   readonly gate: GateFile;
   readonly keys: AuthorizedKeys;
   readonly log: JobLog;
+  /** Why the state here is another machine's, where it is. */
+  readonly foreign: () => Promise<string | undefined>;
+  /** Data of an older epoch is promoted: what this master lacks was not removed by anybody. */
+  readonly forced: () => Promise<void>;
   /** The other master: from the fact's key on a spare, from its introduction on an active. */
   readonly peer: (fact: JudgedFact) => Promise<Pairing | undefined>;
   /** The peer's epoch as it says itself; undefined when it does not answer within 3 s. */
@@ -52,7 +56,8 @@ export type Entered =
  */
 export async function enterRole(parts: TransitionParts, fact: JudgedFact): Promise<Entered> {
   const known = await parts.epochs.read();
-  const plan = planned(fact, known);
+  const foreign = await parts.foreign();
+  const plan = planTransition({ settled: known?.settled.role, foreign, fact: fact.role });
   switch (plan.kind) {
     case 'suspend':
       return await suspend(parts, fact, known, plan);
@@ -70,9 +75,6 @@ export async function enterRole(parts: TransitionParts, fact: JudgedFact): Promi
       return await promote(parts, fact, known, plan.why);
   }
 }
-
-const planned = (fact: JudgedFact, known: EpochState | undefined): Transition =>
-  planTransition({ settled: known?.settled.role, fact: fact.role });
 
 // The old role may have raised it on its last steps.
 const seenNow = async ({ epochs }: TransitionParts): Promise<Epoch> => (await epochs.read())?.seen ?? noEpoch;
@@ -94,6 +96,7 @@ async function promote(
   const { stale, missing } = judgeData(ageOf(parts, known, peerEpoch));
   if (stale !== undefined && !(await parts.epochs.isStalePermitted()))
     return await suspend(parts, fact, known, { kind: 'suspend', why: stale, hint: forceHint });
+  if (stale !== undefined) await parts.forced();
   const peer = await parts.peer(fact);
   await demandStillWanted(parts, fact);
   if (peer !== undefined) await parts.keys.write(peer, 'hello-only');

@@ -4,12 +4,14 @@ import { createSilenceAlarm } from '../agent/silence.ts';
 import { reportStatus } from '../agent/status.ts';
 import { toFailure } from '../errors.ts';
 import { writeFileAtomic } from '../system/files.ts';
+import { isBusy } from '../system/lock.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
-import { openHost, openMasterPatiently, peerOf, type Master } from '../app.ts';
+import { foreignState, openHost, openMasterPatiently, peerOf, type Master } from '../app.ts';
 import { settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import { knownPeer } from '../drops/greeter.ts';
+import { markStale } from '../drops/stream-state.ts';
 import { createState } from '../system/state.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
@@ -62,6 +64,8 @@ async function agentOf(master: Master, progress?: (point: TransitionPoint) => vo
       gate: master.spare.gate,
       keys: master.keys,
       log,
+      foreign: () => foreignState(master),
+      forced: () => markStale(createState(master.paths.streams)),
       peer: (fact) => peerOf(master.paths, fact, log),
       askPeer: (fact) => askPeer(master, fact),
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
@@ -81,7 +85,8 @@ async function endInterrupted(master: Master, signal: AbortSignal): Promise<void
       await endInterruptedWork(master, signal);
       return;
     } catch (error) {
-      if (!signal.aborted) master.log.failed('restore-dbs', toFailure(error));
+      // A job that found it first is at it.
+      if (!signal.aborted && !isBusy(error)) master.log.failed('restore-dbs', toFailure(error));
     }
     await master.clock.sleep(endAgainMs, signal).catch(() => undefined);
   }

@@ -9,6 +9,7 @@ import { counted } from '../rules/spoken.ts';
 import { normalFingerprint } from '../rules/hello.ts';
 import { formatPairing, parsePairing } from '../rules/pairing.ts';
 import { ownUnitsOf } from '../role-work.ts';
+import { askControl } from '../system/control.ts';
 import { exec } from '../system/exec.ts';
 import { fingerprint } from '../system/sign.ts';
 import { captureHostKey } from '../system/ssh-host-key.ts';
@@ -38,6 +39,7 @@ export async function install(root: string, options: InstallOptions, made?: Maki
   let changed = await makeChanges([...installChanges(partsOf(host), order), ...placed], making);
   if (!dryRun) await introduce(host, order, options);
   changed += await makeChanges(starts, making);
+  if (!dryRun && changed > 0) await judgedAnew(host);
   if (host.system && units === undefined) console.log(withoutSystemd);
   if (dryRun) {
     console.log(
@@ -49,10 +51,15 @@ export async function install(root: string, options: InstallOptions, made?: Maki
   return await conclude(host, order, starts.length > 0);
 }
 
+/** An agent that was suspended because the state belonged to another machine. Where none runs, the next one looks by itself. */
+const judgedAnew = (host: Host): Promise<unknown> =>
+  askControl(host.paths.control, 'reload', {}, { signal: AbortSignal.timeout(10_000) }).catch(() => undefined);
+
 const withoutSystemd = `This machine does not run systemd: have its own init start "${program} agent", and "${program} recover --before-services" before PostgreSQL's clients.`;
 
-const partsOf = ({ paths, system, config, transferIds }: Host): InstallParts => ({
+const partsOf = ({ paths, system, config, machine, transferIds }: Host): InstallParts => ({
   paths,
+  machine,
   exec,
   system,
   user: config.transfer.user,

@@ -10,11 +10,11 @@ export async function runReceive(args: readonly string[], progress?: (point: Pus
   try {
     const { peer, root, helloOnly } = parseArguments(args);
     const command = process.env['SSH_ORIGINAL_COMMAND'];
-    const { inbox, gate, hello, status, receipts, madeHere, fact } = pathsFor(root, '');
+    const { inbox, gate, hello, status, receipts, madeHere, fact, machineId } = pathsFor(root, '');
     const receiver: Receiver = {
       peer,
       helloOnly,
-      paths: { inbox, gate, hello, status, receipts, madeHere, fact },
+      paths: { inbox, gate, hello, status, receipts, madeHere, fact, machineId },
       stdin: process.stdin,
       stdout: (line) => process.stdout.write(`${line}\n`),
       stderr: (line) => process.stderr.write(`${line}\n`),

@@ -1,10 +1,11 @@
-import { openHost, openMaster, jobConfig, type Host, type Master } from '../app.ts';
+import { foreignState, openHost, openMaster, jobConfig, type Host, type Master } from '../app.ts';
 import { runOnce } from '../agent/role-session.ts';
 import { Failure } from '../errors.ts';
 import type { Outcome } from '../agent/agent.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import { previewNcDump, workOf } from '../role-work.ts';
 import { classifierOf } from '../surroundings.ts';
+import { foreignHint } from '../rules/machine.ts';
 import { askControl } from '../system/control.ts';
 import { readRole } from '../system/fact.ts';
 import { createState } from '../system/state.ts';
@@ -41,6 +42,8 @@ async function byHand(host: Host, name: string, signal: AbortSignal): Promise<Ou
   const known = await master.spare.epochs.read();
   if (known === undefined || fact.role.role === 'suspended')
     throw new Failure('refused', 'this master has no role', { hint: 'Type: pe-failover status' });
+  const foreign = await foreignState(master);
+  if (foreign !== undefined) throw new Failure('refused', 'no job runs here', { why: foreign, hint: foreignHint });
   if (known.settled.role !== fact.role.role)
     throw new Failure('refused', 'the role is about to change', {
       hint: 'Start the agent: systemctl start pe-failover',

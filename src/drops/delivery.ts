@@ -4,7 +4,9 @@ import { leavingOf, type Leaving } from '../rules/leaving.ts';
 import { isAbout, saysMore, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
 import { programVersion } from '../rules/program.ts';
+import { isSetBack, isUnitable, mayUnite, setBackFailure, unitedSentence, unites } from '../rules/set-back.ts';
 import type { Clock } from '../system/clock.ts';
+import type { JobLog } from '../system/log.ts';
 import { seal, type Signer } from '../system/sign.ts';
 import type { State } from '../system/state.ts';
 import type { Origin, Outbox, PackedDrop } from './outbox.ts';
@@ -15,6 +17,8 @@ import {
   forgotten,
   hasLost,
   isMoreToHear,
+  leapt,
+  markSetBack,
   readStream,
   withReceipt,
   type StreamState,
@@ -71,10 +75,12 @@ export interface Delivery {
   manifest(stream: string, place: { epoch: Epoch; sequence: number }): Promise<Manifest | undefined>;
   /** True when the spare asked for a whole drop (a delta did not fit, or it has no accepted set). */
   needsWhole(stream: string): Promise<boolean>;
+  /** True until the spare has a drop that was made since this master's disk was set back: nothing that this one lacks was removed here. */
+  unites(stream: string): Promise<boolean>;
   /**
    * Greets the spare when that was long ago, notes what it has lost since, and collects the words still awaited.
    * A pass begins with it, so that what it then decides is decided on what the spare really has. Gives the words that
-   * came since the last pass: they are still to be said.
+   * came since the last pass: they are still to be said. Throws `latched` where this master's drops are forked or rolled back.
    */
   catchUp(stream: string, signal: AbortSignal): Promise<Receipt[]>;
   /** The fingerprint of the CA that the spare asks for with its keys, as of its last greeting. */
@@ -93,6 +99,7 @@ export interface DeliveryParts {
   readonly state: State;
   readonly signer: Signer;
   readonly clock: Clock;
+  readonly log: Pick<JobLog, 'failure'>;
   readonly origin: Omit<Origin, 'target'>;
 }
 
@@ -105,6 +112,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   const catchUp = async (stream: string, signal: AbortSignal): Promise<Receipt[]> => {
     const greeting = await parts.greet(signal);
     await noteGreeting(parts.state, greeting);
+    await demandUnforked(parts, stream, greeting);
     const known = await read(stream);
     if (hasLost(known, stream, greeting.hello)) await parts.state.write(stream, forgotten(known));
     return await collect(parts, stream, 0, signal);
@@ -114,6 +122,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
     lastPush: async (stream) => lastPushOf(await read(stream)),
     manifest: (stream, place) => parts.outbox.manifest(stream, place),
     needsWhole: async (stream) => (await read(stream)).needsWhole ?? false,
+    unites: async (stream) => unites(await read(stream)),
     catchUp,
     adoptionAsked: async (stream, signal) => {
       const { hello } = await parts.greet(signal);
@@ -127,6 +136,20 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       return await push(parts, known, goods, context);
     },
   };
+}
+
+/** INVARIANT: asked after the greeting was heard: a number that was given out meanwhile is on disk by then. */
+async function demandUnforked(parts: DeliveryParts, stream: string, { hello, pairing }: Greeting): Promise<void> {
+  const known = await readStream(parts.state, stream, parts.epoch);
+  const accepted = hello.accepted[stream];
+  if (accepted === undefined || !isSetBack(known, accepted)) return;
+  if (!mayUnite(stream, known)) {
+    // For the next epoch, in which an admin lets this one go on.
+    if (isUnitable(stream)) await parts.state.write(stream, markSetBack(known, accepted.sequence));
+    throw setBackFailure(stream, pairing.certname, known, accepted);
+  }
+  await parts.state.write(stream, leapt(known, accepted.sequence, hello.receipts?.[stream]));
+  parts.log.failure(unitedSentence(pairing.certname, known, accepted));
 }
 
 /** The spare's word on these same goods, where it still holds. */
@@ -148,7 +171,7 @@ async function push(
   const target = (await parts.greet(context.signal)).pairing.certname;
   const waiting = goods.evenIfUnchanged === true ? undefined : await parts.outbox.find(goods, parts.epoch);
   const drop =
-    waiting === undefined || wasRefused(known, waiting) ? await pack(parts, known, goods, target, context) : waiting;
+    waiting === undefined || isOfNoUse(known, waiting) ? await pack(parts, known, goods, target, context) : waiting;
   const { sequence, capturedAt } = drop.manifest;
   await context.fence();
   at('sending');
@@ -171,9 +194,9 @@ async function push(
   return { kind: 'pushed', sequence, receipt: receipt ?? late.findLast((word) => word.sequence === sequence) };
 }
 
-/** What the spare did not believe is captured anew, not sent again. */
-const wasRefused = ({ last }: StreamState, { manifest }: PackedDrop): boolean =>
-  last?.state === 'refused' && last.sequence === manifest.sequence;
+/** What the spare did not believe is captured anew, not sent again; so is what has a number that it knows for another drop. */
+const isOfNoUse = ({ last, setBack }: StreamState, { manifest }: PackedDrop): boolean =>
+  (last?.state === 'refused' && last.sequence === manifest.sequence) || manifest.sequence <= (setBack?.to ?? 0);
 
 // The number is given out before it is used: a crash leaves a gap, never two drops of one number.
 async function pack(

@@ -8,19 +8,23 @@ import { readSealed, seal, type Signer } from '../system/sign.ts';
 /** What root tells the gate: role, epoch and peer of this master. Every transition ends with writing it. */
 export interface GateFile {
   read(): Promise<Gate | undefined>;
-  write(gate: Omit<Gate, 'format' | 'certname' | 'since'>): Promise<void>;
+  write(gate: GateWords): Promise<void>;
   /** Writes what `change` makes of it; nothing where there is no gate yet. One after the other, with `write`. */
   update(change: (gate: Gate) => Partial<Gate>): Promise<void>;
   /** Throws unless role and epoch are still those of the session. "closed" keeps them: pending drops may still be applied. */
   fence(role: 'active' | 'passive', epoch: Epoch): Promise<void>;
 }
 
+type GateWords = Omit<Gate, 'format' | 'certname' | 'since' | 'machine'>;
+
+/** `machine`: id of the one to which this state belongs. */
 export function createGateFile(
   path: string,
   signer: Signer,
   certname: string,
   ownership: Ownership,
   now: () => Date,
+  machine: () => Promise<string | undefined> = () => Promise.resolve(undefined),
 ): GateFile {
   const read = async (): Promise<Gate | undefined> => {
     const line = await readIfThere(path);
@@ -32,8 +36,10 @@ export function createGateFile(
       hint: `Type: rm ${path}, and restart the agent`,
     });
   };
-  const write = async (words: Omit<Gate, 'format' | 'certname' | 'since'>): Promise<void> => {
-    const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words };
+  const write = async (words: GateWords): Promise<void> => {
+    const bound = await machine();
+    const of = bound === undefined ? {} : { machine: bound };
+    const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words, ...of };
     await writeFileAtomic(path, `${seal(signer, 'gate', gate)}\n`, ownership);
   };
   // Transitions, greetings and drops of a newer epoch all change the file: none may write what another has just replaced.
@@ -46,15 +52,16 @@ export function createGateFile(
         const gate = await read();
         if (gate !== undefined) await write({ ...gate, ...change(gate) });
       }),
-    fence: async (role, epoch) => {
-      const gate = await read();
-      if (gate !== undefined && gate.role === role && isStill(role, gate.epoch, epoch)) return;
-      const is = gate === undefined ? 'without a role' : `${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
-      throw new Failure('refused', 'stopped before the irreversible step', {
-        why: `this pass began as ${role} in epoch ${formatEpoch(epoch)}, and this master is now ${is}`,
-      });
-    },
+    fence: async (role, epoch) => demandStill(await read(), role, epoch),
   };
+}
+
+function demandStill(gate: Gate | undefined, role: 'active' | 'passive', epoch: Epoch): void {
+  if (gate !== undefined && gate.role === role && isStill(role, gate.epoch, epoch)) return;
+  const is = gate === undefined ? 'without a role' : `${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
+  throw new Failure('refused', 'stopped before the irreversible step', {
+    why: `this pass began as ${role} in epoch ${formatEpoch(epoch)}, and this master is now ${is}`,
+  });
 }
 
 // A spare's epoch goes up in the middle of a session, with the first drop of a newer active.

@@ -37,6 +37,8 @@ export interface Sender {
   readonly delivery: Delivery;
   readonly peer: Peer;
   greet(signal: AbortSignal): Promise<Greeting>;
+  /** The same, however young the last one is. */
+  greetAnew(signal: AbortSignal): Promise<Greeting>;
   /** The streams on which the spare's root has said more, by this greeting, than was heard here, or of which it lost what it had. */
   news(greeting: Greeting): Promise<string[]>;
   close(): Promise<void>;
@@ -55,12 +57,14 @@ export function createSender(parts: SenderParts): Sender {
     state: streams,
     signer,
     clock,
+    log,
     origin: parts.origin,
   });
   return {
     delivery: askingAgainAfterErrors(delivery, greeter),
     peer,
     greet: greeter.greet,
+    greetAnew: anew(greeter),
     news: ({ hello }) => streamsWithNews(streams, epoch, hello),
     close: peer.close,
   };
@@ -81,6 +85,11 @@ export function createSender(parts: SenderParts): Sender {
     });
   }
 }
+
+const anew = (greeter: Greeter) => (signal: AbortSignal) => {
+  greeter.forget();
+  return greeter.greet(signal);
+};
 
 /**
  * What an error may have changed on the other side is learnt from its next greeting. Where the gate says that we were

@@ -9,6 +9,7 @@ import { inTurn } from '../system/in-turn.ts';
 import type { JobLog } from '../system/log.ts';
 import type { Signer } from '../system/sign.ts';
 import { createState, type State } from '../system/state.ts';
+import { createBinding, type Binding } from './binding.ts';
 import { createEpochBook, noEpoch, type EpochBook } from './epoch-book.ts';
 import { createGateFile, type GateFile } from './gate-file.ts';
 import { writeHello } from './hello-file.ts';
@@ -37,6 +38,7 @@ export interface Spare {
   readonly book: ReceiptBook;
   readonly gate: GateFile;
   readonly epochs: EpochBook;
+  readonly binding: Binding;
   readonly adoption: AdoptionRequest;
   readonly madeHere: MadeHereFile;
   /** Tells the gate anew who we are and what we have. */
@@ -55,7 +57,8 @@ export function createSpare(parts: SpareParts): Spare {
   const { paths, clock, signer, own, published } = parts;
   const now = (): Date => clock.now();
   const written = createReceiptBook(paths.receipts, signer, own.certname, published, now);
-  const gate = createGateFile(paths.gate, signer, own.certname, published, now);
+  const binding = createBinding(createState(paths.state));
+  const gate = createGateFile(paths.gate, signer, own.certname, published, now, async () => (await binding.read())?.id);
   const epochs = createEpochBook(createState(paths.state), now);
   const adoption = createAdoptionRequest(createState(paths.state), () => introduce());
   const confirmations = createConfirmations(createState(paths.streams), written, now);
@@ -84,6 +87,7 @@ export function createSpare(parts: SpareParts): Spare {
     book,
     gate,
     epochs,
+    binding,
     adoption,
     madeHere,
     introduce,

@@ -2,6 +2,7 @@ import { sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Hello } from '../rules/hello.ts';
 import { isStream } from '../rules/manifest.ts';
 import { arrived, isFinal, type Receipt } from '../rules/receipt.ts';
+import { isSetBack, unites, type SetBack } from '../rules/set-back.ts';
 import { listDirectory } from '../system/files.ts';
 import type { State } from '../system/state.ts';
 
@@ -26,12 +27,34 @@ export interface StreamState {
   readonly askedAt?: string;
   /** A delta did not fit, or the spare has lost what it had accepted. */
   readonly needsWhole?: boolean;
+  /** This master's disk was set back, or it was promoted with old data. */
+  readonly setBack?: SetBack;
 }
 
 /** Nothing of an older epoch counts: whoever was active then acknowledged for other reasons. */
 export async function readStream(state: State, stream: string, epoch: Epoch): Promise<StreamState> {
   const found = await state.read<StreamState>(stream);
-  return found !== undefined && sameEpoch(found.epoch, epoch) ? found : { epoch, sequence: 0 };
+  if (found !== undefined && sameEpoch(found.epoch, epoch)) return found;
+  return { epoch, sequence: 0, ...(found !== undefined && unites(found) ? { setBack: { to: 0 } } : {}) };
+}
+
+/** What this master lacks is not to be taken for removed: of its next drops nor of those of its next epoch. */
+export const markSetBack = (known: StreamState, to: number): StreamState => ({
+  ...known,
+  setBack: { to: Math.max(to, known.acknowledged?.sequence ?? 0) },
+});
+
+/** The same of a master that is promoted with data of an older epoch. */
+export async function markStale(state: State): Promise<void> {
+  const stream = 'sync-certs';
+  const known = (await state.read<StreamState>(stream)) ?? { epoch: { number: 0, id: '0'.repeat(16) }, sequence: 0 };
+  await state.write(stream, markSetBack(known, known.sequence));
+}
+
+/** Goes on behind what the spare has; words on drops that were never made here are no news. */
+export function leapt(known: StreamState, to: number, heard: number | undefined): StreamState {
+  const { last: _last, ...kept } = forgotten(known);
+  return { ...kept, sequence: to, setBack: { to }, ...(heard === undefined ? {} : { heard }) };
 }
 
 /**
@@ -57,7 +80,8 @@ export async function streamsWithNews(state: State, epoch: Epoch, hello: Hello):
   const news: string[] = [];
   for (const stream of [...streams].sort()) {
     const known = await readStream(state, stream, epoch);
-    if (hasNews(known, stream, hello) || hasLost(known, stream, hello)) news.push(stream);
+    if (hasNews(known, stream, hello) || hasLost(known, stream, hello) || isSetBack(known, hello.accepted[stream]))
+      news.push(stream);
   }
   return news;
 }
@@ -93,7 +117,7 @@ export function countsAnew({ heard = 0, last }: StreamState, stream: string, hel
 
 /** The spare has lost what it once acknowledged: it is pushed again, whole. */
 export function forgotten(known: StreamState): StreamState {
-  const { epoch, sequence, last, heard } = known;
+  const { epoch, sequence, last, heard, setBack } = known;
   const kept = { ...(last === undefined ? {} : { last }), ...(heard === undefined ? {} : { heard }) };
-  return { epoch, sequence, needsWhole: true, ...kept };
+  return { epoch, sequence, needsWhole: true, ...kept, ...(setBack === undefined ? {} : { setBack }) };
 }

@@ -35,7 +35,7 @@ import { createLeftOutBook } from './update-passive-files/left-out.ts';
 /** The jobs of an active, for one epoch. */
 export function activeJobs(
   host: JobHost,
-  sender: Pick<Sender, 'delivery' | 'greet' | 'news' | 'peer'>,
+  sender: Pick<Sender, 'delivery' | 'greet' | 'greetAnew' | 'news' | 'peer'>,
   spare: string,
 ): Job[] {
   const { paths, settings } = host;
@@ -73,10 +73,10 @@ export function activeJobs(
 
 const greetMs = 30_000;
 
-function fetchMadeHere(host: JobHost, { greet, peer }: Pick<Sender, 'greet' | 'peer'>): Job {
+function fetchMadeHere(host: JobHost, { greetAnew, peer }: Pick<Sender, 'greetAnew' | 'peer'>): Job {
   const { paths, settings, exec, certname, cadir } = host;
   return createFetchMadeHere({
-    ...{ greet, peer, certname, exec, live: openLiveCa(cadir), serialGap: settings.serialGap },
+    ...{ greet: greetAnew, peer, certname, exec, live: openLiveCa(cadir), serialGap: settings.serialGap },
     work: join(paths.work, 'fetch-made-here'),
     archive: join(paths.archive, 'made-by-spare'),
     journal: journalOf(paths, 'fetch-made-here'),

@@ -8,7 +8,7 @@ import { formatSerial, leapOver, parseSerial } from '../rules/serial.ts';
 import { readAccounts } from '../system/accounts.ts';
 import { readCertificates, type Certificate, type Crl } from '../system/certificates.ts';
 import type { Exec } from '../system/exec.ts';
-import { ensureDirectory, sha256File, writeFileAtomic } from '../system/files.ts';
+import { ensureDirectory, readIfThere, sha256File, writeFileAtomic } from '../system/files.ts';
 import type { Step } from '../system/journal.ts';
 import { applySteps } from './ca-apply.ts';
 import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
@@ -25,7 +25,7 @@ export interface AdditionTools {
 
 /** What this master's CA lacks of what the other made, and what may not come in. */
 export interface Additions {
-  /** Serial, inventory, certificates, CRL: nothing that is live is replaced, but for the CRL by a union. */
+  /** Serial, inventory, certificates, CRL: nothing that is live is replaced, but for the CRL by a union and what is revoked. */
   readonly actions: readonly CaAction[];
   /** Names that both signed: this master's own stays, the other's is in the archive. */
   readonly bothSigned: readonly string[];
@@ -90,6 +90,7 @@ async function newCertificates(
 ): Promise<Found> {
   const { live, work } = tools;
   const revoked = new Set((await liveLists(live)).flatMap((list) => [...list.revoked.keys()]));
+  const revokedByEither = new Set([...revoked, ...made.revocations.map(({ serial }) => BigInt(`0x${serial}`))]);
   const placed: Placement[] = [];
   const bothSigned: string[] = [];
   const bad = new Map<string, string>();
@@ -103,10 +104,27 @@ async function newCertificates(
     if (serial === undefined || revoked.has(serial)) continue;
     const sha256 = await sha256File(join(work, path));
     const present = (await live.hashes([path], () => undefined)).get(path);
-    if (present === undefined) placed.push({ kind: 'certificate', path, sha256 });
-    else if (present !== sha256) bothSigned.push(await keep(tools, path, pem, serial));
+    if (present === sha256) continue;
+    const isFree = present === undefined || (await giveWay(tools, path, revokedByEither));
+    if (isFree) placed.push({ kind: 'certificate', path, sha256 });
+    else bothSigned.push(await keep(tools, path, pem, serial));
   }
   return { placed, bothSigned, bad };
+}
+
+/** Is what is live here revoked? Then it goes into the archive, and what the other master has of that name is the valid one. */
+async function giveWay(tools: AdditionTools, path: string, revoked: ReadonlySet<bigint>): Promise<boolean> {
+  const pem = (await readIfThere(tools.live.path(path))) ?? '';
+  const problem = await contentProblem(
+    path,
+    tools.live.path(path),
+    await tools.live.authorities(),
+    tools.live.readCrls,
+  );
+  const serial = problem === undefined ? readCertificates(pem, path)[0]?.serial : undefined;
+  if (serial === undefined || !revoked.has(serial)) return false;
+  await keep(tools, path, pem, serial);
+  return true;
 }
 
 async function keep({ archive }: AdditionTools, path: string, pem: string, serial: bigint): Promise<string> {

@@ -12,7 +12,7 @@ import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import { inParallel } from '../system/in-parallel.ts';
 import type { CrlSources } from './ca-crl.ts';
 import { infraCrl, infraDecisions } from './ca-infra.ts';
-import { ownRenewals } from './ca-own.ts';
+import { acceptedInventory, ownRenewals } from './ca-own.ts';
 import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
 
 /** What should become live: a drop, a healing, or something that was held and is released. */
@@ -22,6 +22,8 @@ export interface CaWish {
   readonly source: (path: string, sha256: string) => string;
   /** What the active last had: the base of every comparison. */
   readonly accepted: (path: string) => string | undefined;
+  /** The active was set back to an earlier state: there is no base, and what only this master has is its own. */
+  readonly united?: true;
   readonly inventoryLines: readonly string[];
   readonly certificates: { readonly before: number; readonly after: number };
   /** Revocations that a released hold lets go. */
@@ -51,12 +53,13 @@ export interface CaFacts extends CrlDecisions {
 
 /** Reads what the rules ask for. Its cost follows the wish, not the size of the CA. */
 export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts> {
-  const { live, set } = sides;
+  const { live, set, content } = sides;
   const authorities = await live.authorities();
   const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted];
   const hashes = await live.hashes(paths, (path) => set.get(path));
-  const unchanged = wish.incoming.filter(({ path, sha256 }) => wish.accepted(path) === sha256);
-  const own = await ownRenewals(sides, unchanged, hashes, authorities);
+  const unchanged = wish.incoming.filter(({ path, sha256 }) => wish.united || wish.accepted(path) === sha256);
+  const issuedThere = () => (wish.united ? Promise.resolve(wish.inventoryLines) : acceptedInventory(set, content));
+  const own = await ownRenewals(live, issuedThere, unchanged, hashes, authorities);
   const bad = await badContent(wish, hashes, authorities, live.readCrls);
   const crls = await readLists(wish, sides, bad, authorities);
   const inventory = missingLines(await textOfInventory(wish, live), wish.inventoryLines);

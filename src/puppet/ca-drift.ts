@@ -1,15 +1,15 @@
 import { isOutsideDigest, kindOf } from '../rules/ca-paths.ts';
 import type { CaFile } from '../rules/ca-plan.ts';
 import { lacking } from '../rules/crl.ts';
-import { wholeLines } from '../rules/inventory.ts';
 import type { OwnRevocation } from '../rules/made-here.ts';
 import type { AcceptedEntry, AcceptedSet } from '../system/accepted-set.ts';
 import type { Crl } from '../system/certificates.ts';
 import type { ContentStore } from '../system/content-store.ts';
-import { readBytesIfThere, readIfThere } from '../system/files.ts';
+import { readBytesIfThere } from '../system/files.ts';
 import type { CaWish } from './ca-decision.ts';
 import type { HeldStore } from './ca-held.ts';
 import { liveLists, type LiveCa } from './ca-live.ts';
+import { acceptedInventory } from './ca-own.ts';
 import { listCa } from './ca.ts';
 
 export interface Drift {
@@ -55,7 +55,7 @@ export async function compareLive({ live, set, content, held }: DriftSides): Pro
       incoming: intact,
       deleted: [],
       source: (_path, sha256) => content.path(sha256),
-      inventoryLines: await acceptedLines(set, content),
+      inventoryLines: await acceptedInventory(set, content),
       certificates: { before: 0, after: 0 },
       forgiven: new Set(),
     },
@@ -74,11 +74,6 @@ async function differingFrom(live: LiveCa, entries: readonly AcceptedEntry[], se
     (path) => set.get(path),
   );
   return entries.filter(({ path, sha256 }) => hashes.get(path) !== sha256);
-}
-
-async function acceptedLines(set: AcceptedSet, content: ContentStore): Promise<string[]> {
-  const entry = set.get('inventory.txt');
-  return entry === undefined ? [] : wholeLines((await readIfThere(content.path(entry.sha256))) ?? '');
 }
 
 async function ownRevocations(

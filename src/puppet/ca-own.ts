@@ -8,18 +8,20 @@ import type { ContentStore } from '../system/content-store.ts';
 import { readIfThere } from '../system/files.ts';
 import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
 
-interface Sides {
-  readonly live: LiveCa;
-  readonly set: AcceptedSet;
-  readonly content: ContentStore;
+/** The inventory of the active, as it was accepted last. */
+export async function acceptedInventory(set: AcceptedSet, content: ContentStore): Promise<readonly string[]> {
+  const entry = set.get('inventory.txt');
+  return entry === undefined ? [] : wholeLines((await readIfThere(content.path(entry.sha256))) ?? '');
 }
 
 /**
  * Of certificates that the active has as before but that differ live: those that this master renewed itself. They are
- * of our CA, not revoked, and of a serial that the active never issued; what is torn or was put there is not.
+ * of our CA, not revoked, and of a serial that the active never issued (`issuedThere`: lines of its inventory); what is torn or
+ * was put there is not.
  */
 export async function ownRenewals(
-  { live, set, content }: Sides,
+  live: LiveCa,
+  issuedThere: () => Promise<readonly string[]>,
   unchanged: readonly CaFile[],
   hashes: ReadonlyMap<string, string>,
   authorities: readonly Certificate[],
@@ -28,9 +30,7 @@ export async function ownRenewals(
     return kindOf(path) === 'certificate' && ![undefined, sha256].includes(hashes.get(path));
   });
   if (differing.length === 0) return [];
-  const entry = set.get('inventory.txt');
-  const lines = entry === undefined ? [] : wholeLines((await readIfThere(content.path(entry.sha256))) ?? '');
-  const issued = new Set(lines.map((line) => parseInventoryLine(line)?.serial));
+  const issued = new Set((await issuedThere()).map((line) => parseInventoryLine(line)?.serial));
   const lists = await liveLists(live);
   const own: string[] = [];
   for (const { path } of differing) {

@@ -96,7 +96,9 @@ function disableAgentRuns({ agentRuns, limits, leaving }: SwitchTools, args: Swi
     name: 'disable agent runs',
     do: async () => {
       await agentRuns.disable(message(args));
-      if (await agentRuns.untilIdle(limits.agentRunMs, leaving)) return;
+      const isIdle = await agentRuns.untilIdle(limits.agentRunMs, leaving);
+      leaving.throwIfAborted(); // the last moment at which nothing has to be started again
+      if (isIdle) return;
       const why = `a Puppet agent run did not end within ${limits.agentRunMs / 1000} s`;
       const hint = "Look whether it hangs: ps -ef | grep 'puppet agent'";
       throw new Failure('refused', 'switch put off', { where: args.database, why, hint });
@@ -200,8 +202,26 @@ export async function reopen(session: Session, { database }: SwitchArgs, oid: nu
 const hasOid = (standing: Standing, name: string, oid: number): Promise<boolean> =>
   standing.use(async (session) => (await findDatabase(session, name))?.oid === oid);
 
-const unhealthyNow = (tools: SwitchTools, { healthy }: SwitchArgs): Promise<string | undefined> =>
-  waitHealthy(tools.health, healthy, { withinMs: tools.limits.healthyMs, clock: tools.clock, signal: tools.leaving });
+const leavingMs = 20_000;
+
+/** Shorter than a pass that is being left may take: then the switch is judged, and agents may run again. */
+async function unhealthyNow(tools: SwitchTools, { healthy }: SwitchArgs): Promise<string | undefined> {
+  const { health, clock, limits, leaving } = tools;
+  const [tooLong, over] = [new AbortController(), new AbortController()];
+  const end = (): void =>
+    void clock.sleep(limits.leavingMs ?? leavingMs, over.signal).then(
+      () => tooLong.abort(),
+      () => undefined,
+    );
+  if (leaving.aborted) end();
+  leaving.addEventListener('abort', end, { once: true });
+  try {
+    return await waitHealthy(health, healthy, { withinMs: limits.healthyMs, clock, signal: tooLong.signal });
+  } finally {
+    leaving.removeEventListener('abort', end);
+    over.abort();
+  }
+}
 
 async function demandHealth(tools: SwitchTools, args: SwitchArgs): Promise<void> {
   const why = await unhealthyNow(tools, args);

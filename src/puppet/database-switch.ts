@@ -47,12 +47,19 @@ export interface SwitchTools {
   readonly log: JobLog;
   /** Asked right before the database is closed, and again before the renames. */
   readonly fence: () => Promise<void>;
-  readonly limits: { readonly agentRunMs: number; readonly healthyMs: number };
-  /** Ends what only waits: for an agent run, and for health. The next start goes on from there. */
+  readonly limits: SwitchLimits;
+  /** The role is about to be left: no service is stopped any more, and what only waits ends. The next start goes on from there. */
   readonly leaving: AbortSignal;
 }
 
-export const defaultLimits = { agentRunMs: 600_000, healthyMs: 600_000 };
+export interface SwitchLimits {
+  readonly agentRunMs: number;
+  readonly healthyMs: number;
+  /** How long health is waited for once the role is about to be left: until then agent runs stay disabled. */
+  readonly leavingMs?: number;
+}
+
+export const defaultLimits: SwitchLimits = { agentRunMs: 600_000, healthyMs: 600_000 };
 
 export type SwitchResult = { readonly kind: 'switched' } | { readonly kind: 'went back'; readonly why: string };
 
@@ -146,6 +153,7 @@ async function endWell(
       const open = await journal.open();
       const failure = toFailure(error);
       const isJudged = open !== undefined && judgingSteps.includes(open.step) && failure.class !== 'interrupted';
+      if (open !== undefined && failure.class === 'interrupted') tools.log.warning(unjudged(args));
       if (!isJudged) throw error;
       // Where PostgreSQL ended meanwhile, that is the cause: the new database is judged again when it is back.
       await standing.use((session) => session.query('SELECT 1'));
@@ -156,6 +164,9 @@ async function endWell(
     }
   });
 }
+
+const unjudged = ({ database }: SwitchArgs): string =>
+  `The switch of database ${database} was left before all was healthy: agent runs stay disabled until the agent of pe-failover runs again, or until you type: pe-failover recover`;
 
 async function goBack(tools: SwitchTools, journal: Journal, standing: Standing, args: SwitchArgs): Promise<void> {
   const operation = operationOf(tools, standing, args, 'stop services again');

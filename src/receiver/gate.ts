@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 import { Failure, isErrno } from '../errors.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { isGate, isRival, judgeEntry, rivalName, type Gate } from '../rules/gate.ts';
+import { isOtherId, machineIdOf } from '../rules/machine.ts';
 import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import { readSealed } from '../system/sign.ts';
 
@@ -18,6 +19,7 @@ export interface ReceiverPaths {
   readonly receipts: string;
   readonly madeHere: string;
   readonly fact: string;
+  readonly machineId: string;
 }
 
 export interface Receiver {
@@ -44,6 +46,13 @@ export async function enter(receiver: Receiver, epoch: Epoch): Promise<void> {
   const entry = judgeEntry(gate, factSha256, { peer: receiver.peer, epoch });
   if (isRival(gate, epoch)) await noteRival(receiver, epoch);
   if (!entry.open) throw new Failure(entry.class, 'refused', { why: entry.why });
+}
+
+/** A copy of this master's disk has its keys, and would be believed: it answers nothing, before its agent has noticed it too. */
+export async function refuseCopy({ paths }: Receiver): Promise<void> {
+  const gate = await readGate(paths.gate);
+  if (gate === undefined || !isOtherId(gate.machine, machineIdOf((await readIfThere(paths.machineId)) ?? ''))) return;
+  throw new Failure('refused', 'refused', { why: 'the state here belongs to another machine: this is a copy' });
 }
 
 /** Undefined: not there, or not for us to read. An editor made it anew, and the agent gives its mode back in a moment. */

@@ -3,7 +3,7 @@ import { formatEpoch } from '../rules/epoch.ts';
 import { StaleLogin } from '../rules/gate.ts';
 import { namingDisk } from '../system/file-systems.ts';
 import { hello, keepConfirm, keepMessage, madeHere, receiptsSince, status, type Answer } from './answers.ts';
-import { enter, readGate, type Receiver } from './gate.ts';
+import { enter, readGate, refuseCopy, type Receiver } from './gate.ts';
 import { takePush } from './push.ts';
 import { parseRequest, type Request } from './request.ts';
 
@@ -15,6 +15,7 @@ export async function receive(receiver: Receiver, command: string | undefined): 
   let request: Request | undefined;
   try {
     request = parseRequest(command);
+    await refuseCopy(receiver);
     if (receiver.helloOnly && request.verb !== 'hello') throw await refusal(receiver, request);
     say(receiver, request.verb, request.nonce, { ok: true, ...(await answer(receiver, request)) });
     return 0;

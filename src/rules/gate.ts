@@ -15,6 +15,8 @@ export interface Gate {
   readonly fact: string;
   /** Why nothing is taken in for now. */
   readonly closed?: string;
+  /** Id of the machine to which this state belongs: the gate of a copy answers nobody. */
+  readonly machine?: string;
 }
 
 /** The caller's connection logged in when its key was narrowed, and it is not any more: a new login is let in. */
@@ -90,6 +92,7 @@ export function isGate(value: unknown): value is Gate {
     typeof gate.fact === 'string' &&
     isEpoch(gate.epoch) &&
     optionalText(gate.peer) &&
-    optionalText(gate.closed)
+    optionalText(gate.closed) &&
+    optionalText(gate.machine)
   );
 }

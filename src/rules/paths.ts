@@ -11,6 +11,8 @@ export interface Paths {
   };
   /** `pe_failover_mode` and the rest: what an admin edits. */
   readonly fact: string;
+  /** systemd's, world-readable. */
+  readonly machineId: string;
   readonly data: string;
   readonly state: string;
   readonly streams: string;
@@ -50,13 +52,9 @@ export function pathsFor(root: string, run: string): Paths {
   return {
     root,
     config: `${config}/pe_failover.yaml`,
-    keys: {
-      directory: keys,
-      transfer: `${keys}/transfer`,
-      signing: `${keys}/signing.pem`,
-      knownHosts: `${keys}/known_hosts`,
-    },
+    keys: keysIn(keys),
     fact: below('/opt/puppetlabs/facter/facts.d/pe_failover.yaml'),
+    machineId: below('/etc/machine-id'),
     data,
     state,
     streams: `${state}/streams`,
@@ -82,6 +80,13 @@ export function pathsFor(root: string, run: string): Paths {
     authorizedKeys: `${home}/.ssh/authorized_keys`,
   };
 }
+
+const keysIn = (directory: string): Paths['keys'] => ({
+  directory,
+  transfer: `${directory}/transfer`,
+  signing: `${directory}/signing.pem`,
+  knownHosts: `${directory}/known_hosts`,
+});
 
 /** An ssh control socket's directory must be short (49 bytes), whatever the root; `rootHash8` is of its real path. */
 export const runDirectory = (root: string, uid: number, rootHash8: string): string =>

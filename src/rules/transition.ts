@@ -1,9 +1,12 @@
 import { compareEpochs, formatEpoch, type Epoch } from './epoch.ts';
+import { foreignHint } from './machine.ts';
 
 /** What is known when a fact was judged anew. */
 export interface Situation {
   /** The last role that was entered to its end; undefined: nothing was ever installed here. */
   readonly settled: 'active' | 'passive' | undefined;
+  /** Why the state here is another machine's. */
+  readonly foreign?: string | undefined;
   readonly fact: { readonly role: 'active' | 'passive' | 'suspended'; readonly why?: string; readonly hint?: string };
 }
 
@@ -22,7 +25,8 @@ const rows: readonly { from: 'active' | 'passive'; to: 'active' | 'passive'; is:
 ];
 
 /** From the last SETTLED role to that of the fact, whatever lay between: a broken fact, an agent that was down. */
-export function planTransition({ settled, fact }: Situation): Transition {
+export function planTransition({ settled, foreign, fact }: Situation): Transition {
+  if (foreign !== undefined) return { kind: 'suspend', why: foreign, hint: foreignHint };
   if (fact.role === 'suspended')
     return { kind: 'suspend', why: fact.why ?? 'the fact names no role', hint: fact.hint ?? '' };
   if (settled === undefined)

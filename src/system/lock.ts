@@ -32,7 +32,7 @@ export async function acquireLock(path: string, what: string): Promise<Lock> {
         holder === undefined
           ? 'its holder is not known'
           : `held by process ${holder.pid} (${holder.what}) since ${holder.since}`;
-      throw new Failure('refused', 'busy', { where: path, why });
+      throw new Failure('refused', busy, { where: path, why });
     }
     return await held(handle, what);
   } catch (error) {
@@ -40,6 +40,10 @@ export async function acquireLock(path: string, what: string): Promise<Lock> {
     throw error;
   }
 }
+
+/** Somebody else holds it: for the time being there is nothing to do, and nothing to complain of. */
+export const isBusy = (error: unknown): boolean =>
+  error instanceof Failure && error.class === 'refused' && error.what === busy;
 
 /** Who holds the lock now, or undefined when nobody does. */
 export async function lockHolder(path: string): Promise<Holder | undefined> {
@@ -57,6 +61,8 @@ export async function endHolders(path: string): Promise<void> {
   for (const pid of holding) kill(pid);
   await untilReleased(path, holding);
 }
+
+const busy = 'busy';
 
 async function openLock(path: string): Promise<FileHandle> {
   return open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);

@@ -53,6 +53,8 @@ export interface CaPair extends AsyncDisposable {
   excludeCerts: string[];
   /** Another life of the active's job: it remembers what is on disk. */
   restartActive(): void;
+  /** The active has noticed that its disk was set back to an earlier state. */
+  wasSetBack(): void;
   /** What the fence of the next passes throws. */
   fence: Error | undefined;
   /** What happens on the spare when a step of an apply begins. */
@@ -178,6 +180,10 @@ export async function createCaPair(): Promise<CaPair> {
     restartActive: () => {
       sending = sender();
     },
+    wasSetBack: () => {
+      way.forget();
+      sending = sender();
+    },
     root,
     active,
     spare: await openTestCa(join(root, 'spare')),
@@ -214,6 +220,9 @@ interface Way {
   readonly verdicts: Verdict[];
   onDrop: (drop: VerifiedDrop) => Promise<void>;
   answers: boolean;
+  unites: boolean;
+  /** The spare's words are forgotten, as an active does that was set back. */
+  forget(): void;
 }
 
 /** Packs, numbers and hands over; keeps the last receipt that says it arrived. */
@@ -229,12 +238,15 @@ function createWay(root: string, queue: VerifiedDrop[]): Way {
   const way: Way = {
     drops: [],
     verdicts: [],
+    unites: false,
+    forget: () => ([arrived, way.unites] = [undefined, true]),
     onDrop: () => Promise.resolve(),
     answers: true,
     delivery: {
       acknowledged: () => Promise.resolve(arrived),
       lastPush: () => Promise.resolve(undefined),
       needsWhole: () => Promise.resolve(needsWhole),
+      unites: () => Promise.resolve(way.unites),
       catchUp: () => Promise.resolve([]),
       adoptionAsked: () => Promise.resolve(undefined),
       deliver: async (goods): Promise<Delivered> => {
@@ -253,7 +265,7 @@ function createWay(root: string, queue: VerifiedDrop[]): Way {
         queue.shift();
         way.verdicts.push(verdict);
         newest = receiptOf(drop.manifest, verdict);
-        if (verdict.state !== 'refused') arrived = newest;
+        if (verdict.state !== 'refused') [arrived, way.unites] = [newest, false];
         needsWhole = verdict.state === 'refused';
         return Promise.resolve();
       },

@@ -118,6 +118,7 @@ export function fakeDelivery(
     acknowledged: async () => undefined,
     lastPush: async () => undefined,
     needsWhole: async () => false,
+    unites: async () => false,
     catchUp: async () => [],
     adoptionAsked: async () => undefined,
     deliver,

@@ -32,6 +32,8 @@ export interface LyingGate extends Disposable {
   readonly streams: string;
   /** What root's greeting says. */
   hello: Partial<Hello>;
+  /** What was said as a FAILURE. */
+  readonly said: string[];
   known(): Promise<StreamState | undefined>;
   /** As if drop 1 had been pushed, and no word had come. */
   published(words?: Partial<StreamState>): Promise<void>;
@@ -61,7 +63,7 @@ export async function startLyingGate(): Promise<LyingGate> {
     hello: { format: 1, at: '', accepted: {}, ...gate.hello },
   });
   const delivery = createDelivery({
-    ...{ epoch, peer, signer, state, clock: systemClock },
+    ...{ epoch, peer, signer, state, clock: systemClock, log: { failure: (text) => void gate.said.push(text) } },
     greet: () => Promise.resolve(greeting() as unknown as Greeting),
     outbox: createOutbox(join(home, 'outbox'), signer),
     origin: { source: 'mastera.test', platform: 'puppet', build: 'test' },
@@ -73,6 +75,7 @@ export async function startLyingGate(): Promise<LyingGate> {
     onAsked: () => [],
     asked: 0,
     hello: {},
+    said: [],
     streams: state.directory,
     known: () => state.read<StreamState>('sync-certs'),
     [Symbol.dispose]: () => rmSync(home, { recursive: true }),

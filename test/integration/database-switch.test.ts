@@ -98,6 +98,30 @@ test('when the role is left during the wait for an agent run, nothing was stoppe
   }
 });
 
+test('when the role is left during the wait for health, and they are healthy soon after, the switch is ended before', async () => {
+  const spare = await makeSpare(passive, 'pe-rbac');
+  try {
+    await active.sql('pe-rbac', `DELETE FROM roles WHERE display_name = 'poison'`);
+    const dumped = await dumpDatabase(active, 'pe-rbac');
+    const oid = await stage(passive, dumped, 'pe-rbac', 'pe-rbac_restore_1_10');
+    const args = await argsFor(passive, 'pe-rbac', 'pe-rbac_restore_1_10', oid);
+    const journal = createJournal(join(spare.places.home, 'journal'));
+    const leaving = new AbortController();
+    let asked = 0;
+    const unhealthy = async (names: readonly string[]): Promise<ReadonlyMap<string, string>> => {
+      leaving.abort();
+      asked += 1;
+      return asked < 3 ? new Map([['console', 'is starting']]) : spare.tools.health.unhealthy(names);
+    };
+    const tools = { ...spare.tools, leaving: leaving.signal, health: { unhealthy } };
+    await expect(switchDatabase(tools, journal, args)).resolves.toEqual({ kind: 'switched' });
+    expect(await journal.open()).toBeUndefined();
+    await expect(access(spare.agentLock)).rejects.toThrow('ENOENT');
+  } finally {
+    await spare.stop();
+  }
+});
+
 test('when the role is left during the wait for health, the new database is not taken for bad: the next start judges', async () => {
   const spare = await makeSpare(passive, 'pe-rbac');
   try {
@@ -111,7 +135,8 @@ test('when the role is left during the wait for health, the new database is not 
       leaving.abort();
       return new Map([['console', 'is starting']]);
     };
-    const tools = { ...spare.tools, leaving: leaving.signal, health: { unhealthy } };
+    const limits = { ...spare.tools.limits, leavingMs: 100 };
+    const tools = { ...spare.tools, limits, leaving: leaving.signal, health: { unhealthy } };
     await expect(switchDatabase(tools, journal, args)).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
     expect((await journal.open())?.step).toBe('healthy as before');
     expect(spare.consolePid()).toBeDefined();

@@ -50,8 +50,9 @@ describe('another spare', () => {
     passiveHostKey: spare.pairing.hostKey,
     renewHostKey,
   });
-  const makeAgain = async ({ paths }: TestMaster, what: InstallOrder): Promise<string[]> => {
-    const parts = { paths, exec, system: false, user: 'pe-transfer', program, sampleConfig: '', newEpochId: () => '' };
+  const makeAgain = async ({ paths, certname }: TestMaster, what: InstallOrder): Promise<string[]> => {
+    const given = { paths, exec, program, machine: { certname } };
+    const parts = { ...given, system: false, user: 'pe-transfer', sampleConfig: '', newEpochId: () => '' };
     const made: string[] = [];
     for (const change of installChanges({ ...parts, transferIds: () => Promise.resolve(undefined) }, what)) {
       if (!(await change.isNeeded())) continue;

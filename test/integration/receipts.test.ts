@@ -142,3 +142,46 @@ describe('a drop that was settled long ago', () => {
     expect(await gate.known()).toMatchObject({ heard: 4 });
   });
 });
+
+describe('a spare that has a drop of this epoch that was never made here', () => {
+  const ahead = (sequence: number): void =>
+    void (gate.hello = {
+      at: '2026-01-02T00:00:00.000Z',
+      receipts: { 'sync-certs': 40, 'sync-files': 40 },
+      accepted: Object.fromEntries(
+        ['sync-certs', 'sync-files'].map((stream) => [stream, { epoch, sequence, digest: digest('c') }]),
+      ),
+    });
+  const catchUp = (stream: string) => gate.delivery.catchUp(stream, gate.context.signal);
+  const asks = (): Promise<string[]> =>
+    streamsWithNews(createState(gate.streams), epoch, { format: 1, at: '', pairing: '', accepted: {}, ...gate.hello });
+
+  it('is brought the CA behind it, which is said once, and nothing that is lacking here counts as removed', async () => {
+    await gate.published({ acknowledged: receiptOf(), last: receiptOf(), heard: 3 });
+    ahead(9);
+    expect(await asks()).toContain('sync-certs');
+    await catchUp('sync-certs');
+    await catchUp('sync-certs');
+    expect(gate.said).toEqual([expect.stringMatching(/set back.*drop 9.*made here is 1/)]);
+    expect(await gate.delivery.unites('sync-certs')).toBe(true);
+    gate.onPush = () => receiptOf({ n: 41, sequence: 10 });
+    expect(await push()).toMatchObject({ kind: 'pushed', sequence: 10, receipt: { state: 'applied' } });
+    expect(await gate.delivery.unites('sync-certs')).toBe(false);
+  });
+
+  it('and gets ahead again in the same epoch has another one that pushes: the CA is latched, too', async () => {
+    ahead(9);
+    await catchUp('sync-certs');
+    gate.onPush = () => receiptOf({ n: 41, sequence: 10 });
+    await push();
+    ahead(12);
+    await expect(catchUp('sync-certs')).rejects.toMatchObject({ class: 'latched' });
+    expect(await gate.delivery.unites('sync-certs')).toBe(true); // in the next epoch
+  });
+
+  it('is brought nothing else: one of the two would be lost', async () => {
+    ahead(9);
+    await expect(catchUp('sync-files')).rejects.toThrow(/forked or rolled back.*drop 9.*none was made here/);
+    expect(gate.said).toEqual([]);
+  });
+});

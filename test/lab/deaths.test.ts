@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { dieAt, dieWhenThere, stepsOf } from './death.ts';
+import { isLong } from './extent.ts';
 import { startLightPair, type LightPair } from './light-pair.ts';
-import { certificates, operations, surviving, untilWhole, type Operation } from './operations.ts';
+import { certificates, nextChange, operations, sidesOf, surviving, untilWhole, type Operation } from './operations.ts';
 import { everything, untilAgreed, type LabMaster } from './pair.ts';
 
 let pair: LightPair;
@@ -13,42 +14,38 @@ beforeAll(async () => {
 beforeEach(async () => {
   await pair.lab.network.heal();
   await Promise.all([pair.a.boot(), pair.b.boot()]);
-  for (const { untilThere } of operations) await untilThere(pair);
+  for (const { untilThere } of operations) await untilThere(sidesOf(pair));
 }, 300_000);
 afterAll(() => pair[Symbol.asyncDispose]());
 
-let changes = 0;
-const nextChange = ({ change }: Operation): Promise<void> => change(pair, (changes += 1));
+const change = (operation: Operation): Promise<void> => nextChange(operation, sidesOf(pair));
 
 /** After the host is back, all is well without a hand, and the next change comes through. */
 async function survive(host: LabMaster, operation: Operation): Promise<void> {
   await host.boot();
-  await untilWhole(pair, operation);
-  await nextChange(operation);
-  await untilWhole(pair, operation);
+  await untilWhole(sidesOf(pair), operation);
+  await change(operation);
+  await untilWhole(sidesOf(pair), operation);
 }
 
 /** What a loss of power leaves is all that an end leaves, and less; the long part tries both. */
-const ways = [
-  ['loses its power', true],
-  ...(process.env['PE_FAILOVER_LAB'] === 'long' ? ([['is ended', false]] as const) : []),
-] as const;
+const ways = [['loses its power', true], ...(isLong ? ([['is ended', false]] as const) : [])] as const;
 
 describe.each(operations)('a master in the middle of $job', (operation) => {
-  const { side } = operation;
+  const master = (): LabMaster => sidesOf(pair)[operation.doneBy];
   it.each(ways)(
     'that %s at any journalled step comes back whole, and takes the next drop',
     async (_, powerLoss) => {
-      const steps = await stepsOf(pair[side], operation.job, async () => {
-        await nextChange(operation);
-        await untilWhole(pair, operation);
+      const steps = await stepsOf(master(), operation.job, async () => {
+        await change(operation);
+        await untilWhole(sidesOf(pair), operation);
       });
       expect(steps.length).toBeGreaterThan(1);
       for (const step of new Set(steps)) {
         const death = `${operation.job} at step "${step}"${powerLoss ? ', power lost' : ''}`;
         await surviving(death, async () => {
-          await dieAt(pair[side], { job: operation.job, step }, () => nextChange(operation), { powerLoss });
-          await survive(pair[side], operation);
+          await dieAt(master(), { job: operation.job, step }, () => change(operation), { powerLoss });
+          await survive(master(), operation);
         });
       }
     },
@@ -60,7 +57,7 @@ describe('a push', () => {
   /** puppetserver does not sync what it writes: what its own machine loses is not ours to bring. */
   const durableChange = async (): Promise<void> => {
     await pair.a.sh('systemctl stop pe-failover');
-    await nextChange(certificates);
+    await change(certificates);
     await pair.a.sh('sync; systemctl --no-block start pe-failover');
   };
   const points: readonly (readonly [string, 'a' | 'b', string])[] = [
@@ -73,8 +70,8 @@ describe('a push', () => {
     'after which %s (%s, %s) %s loses nothing',
     async (_name, side, directory, _way, powerLoss) => {
       await surviving(`a push, ${directory}${powerLoss ? ', power lost' : ''}`, async () => {
-        const change = side === 'a' && powerLoss ? durableChange : () => nextChange(certificates);
-        await dieWhenThere(pair[side], directory, change, { powerLoss });
+        const begin = side === 'a' && powerLoss ? durableChange : () => change(certificates);
+        await dieWhenThere(pair[side], directory, begin, { powerLoss });
         await survive(pair[side], certificates);
       });
     },

@@ -10,6 +10,7 @@ import { run } from './places.ts';
 export interface Disk {
   /** Where the host's root file system is mounted on this machine. */
   readonly root: string;
+  readonly image: string;
   mount(): Promise<void>;
   unmount(): Promise<void>;
   /** What was not synced is gone, as when power fails. The host must be ended right after. */
@@ -53,7 +54,7 @@ export function createDisk(home: string, layers: readonly string[], sizeGb = 16)
       closeSync(descriptor);
     }
   };
-  return { root, mount, unmount, losePower, wipe: () => rm(home, { recursive: true, force: true }) };
+  return { root, image, mount, unmount, losePower, wipe: () => rm(home, { recursive: true, force: true }) };
 }
 
 /** A second mount of an image that is still in use somewhere would destroy what is on it. */

@@ -8,7 +8,17 @@ import { databaseProblems } from './death.ts';
 import { eventually } from './eventually.ts';
 import { startLightPair, type LightPair } from './light-pair.ts';
 import { report } from './numbers.ts';
-import { certificates, databases, files, groups, unitsOfSpare, untilWhole, type Operation } from './operations.ts';
+import {
+  certificates,
+  databases,
+  files,
+  groups,
+  nextChange,
+  sidesOf,
+  unitsOfSpare,
+  untilWhole,
+  type Operation,
+} from './operations.ts';
 import { cadir, everything, untilAgreed, type LabMaster } from './pair.ts';
 import { psql, rbac } from './provision.ts';
 import { giveOwnDisk, type SmallDisk } from './small-disk.ts';
@@ -28,14 +38,13 @@ beforeAll(async () => {
   pair = { ...rest, a, b: { ...b, path: b.pathWithMounts, cadir: b.pathWithMounts(cadir) } };
 }, 300_000);
 beforeEach(async () => {
-  for (const operation of [certificates, files, groups, databases]) await operation.untilThere(pair);
+  for (const operation of [certificates, files, groups, databases]) await operation.untilThere(sidesOf(pair));
   await untilAgreed(pair);
   for (const { syslog } of [pair.a, pair.b]) syslog.forget();
 }, 300_000);
 afterAll(() => pair[Symbol.asyncDispose]());
 
-let changes = 0;
-const change = (operation: Operation): Promise<void> => operation.change(pair, (changes += 1));
+const change = (operation: Operation): Promise<void> => nextChange(operation, sidesOf(pair));
 
 const saidOf = ({ syslog }: LabMaster, job: string, words: string): readonly string[] =>
   syslog.lines().filter((line) => line.includes(`${job.replaceAll('-', '_')}.sh`) && line.includes(words));
@@ -54,12 +63,12 @@ async function oneFailureEach(master: LabMaster, jobs: readonly string[], patter
 /** By itself, within a minute; a switch of a database comes on top. */
 async function isThereSoon(operations: readonly Operation[]): Promise<void> {
   const at = performance.now();
-  for (const operation of operations) await operation.untilThere(pair);
+  for (const operation of operations) await operation.untilThere(sidesOf(pair));
   report(
     `trouble of a disk is over until ${operations.map(({ job }) => job).join(', ')} are live`,
     performance.now() - at,
   );
-  for (const operation of operations) await untilWhole(pair, operation);
+  for (const operation of operations) await untilWhole(sidesOf(pair), operation);
   await untilAgreed(pair, 60_000);
 }
 

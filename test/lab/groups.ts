@@ -20,7 +20,7 @@ export async function createGroups(host: LabMaster, label: string, from: number,
   await host.sh(`for n in $(seq ${from} ${to}); do ${one} || exit 1; done`, { timeoutMs: 300_000 });
 }
 
-export const untilGroupsEqual = ({ a, b }: { a: LabMaster; b: LabMaster }, withinMs = 120_000): Promise<unknown> =>
+export const untilGroupsEqual = (a: LabMaster, b: LabMaster, withinMs = 120_000): Promise<unknown> =>
   eventually(
     'the node groups are the same',
     async () => {

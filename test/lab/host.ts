@@ -20,8 +20,10 @@ export interface Host {
   /** As it sees it itself, with what is mounted in it; until it ends. */
   pathWithMounts(inside: string): string;
   isUp(): boolean;
-  /** Starts it and waits until its systemd has started everything. */
-  boot(): Promise<void>;
+  /** Starts it and waits until its systemd has started everything; `prepare` may change its disk before that. */
+  boot(prepare?: (root: string) => Promise<void>): Promise<void>;
+  /** The file that is its disk: to be copied while it is down. */
+  readonly image: string;
   /** Runs a shell line as root. Throws when it fails, unless the exit code is accepted. */
   sh(line: string, options?: ShellOptions): Promise<string>;
   try(line: string, options?: ShellOptions): Promise<Result>;
@@ -29,8 +31,11 @@ export interface Host {
   inside(line: string): readonly [string, ...string[]];
   /** An orderly end, as `poweroff`. */
   shutDown(): Promise<void>;
-  /** Stops every process of it where it is, at once; only `die` may follow. */
+  /** Stops every process of it where it is, at once. */
   freeze(): void;
+  thaw(): void;
+  /** Processes of a unit of its systemd, by the ids that they have on this machine. */
+  pidsOf(unit: string): readonly number[];
   /** Nobody is told: the cable goes out first, then everything in it ends. With power lost, unsynced data is gone. */
   die(how?: { powerLoss: boolean }): Promise<void>;
   wipe(): Promise<void>;
@@ -53,6 +58,7 @@ export interface HostParts {
 export function createHost(name: HostName, { lab, home, disk, network }: HostParts): Host {
   const machine = nameOf(lab, name);
   const pidFile = join(home, 'pids');
+  const freezer = join('/sys/fs/cgroup/freezer', machine, 'freezer.state');
   const pids = (): readonly number[] =>
     existsSync(pidFile) ? readFileSync(pidFile, 'utf8').trim().split(' ').map(Number) : [];
   const init = (): number => {
@@ -82,12 +88,14 @@ export function createHost(name: HostName, { lab, home, disk, network }: HostPar
     fqdn: `${name}.lab`,
     path: (path) => join(disk.root, path),
     pathWithMounts: (path) => join(`/proc/${init()}/root`, path),
+    image: disk.image,
     isUp: () => isAlive(pids()[1] ?? 0),
-    boot: async () => {
+    boot: async (prepare) => {
       if (host.isUp()) return;
       await clean();
       await disk.mount();
       const isFirst = await identify(name, disk.root);
+      await prepare?.(disk.root);
       const namespace = await network.plug(name);
       const supervisor = startContainer(machine, namespace, disk.root, join(home, 'console.log'));
       const pid = await initOf(supervisor, join(home, 'console.log'));
@@ -108,13 +116,18 @@ export function createHost(name: HostName, { lab, home, disk, network }: HostPar
       await ended(pids(), 30_000);
       await clean();
     },
-    freeze: () => writeFileSync(join('/sys/fs/cgroup/freezer', machine, 'freezer.state'), 'FROZEN'),
+    freeze: () => writeFileSync(freezer, 'FROZEN'),
+    thaw: () => writeFileSync(freezer, 'THAWED'),
+    pidsOf: (unit) => {
+      const procs = join('/sys/fs/cgroup/systemd', machine, 'payload/system.slice', unit, 'cgroup.procs');
+      return existsSync(procs) ? readFileSync(procs, 'utf8').split('\n').filter(Boolean).map(Number) : [];
+    },
     die: async ({ powerLoss } = { powerLoss: false }) => {
       await network.apply({ kind: 'unplugged', host: name });
       if (powerLoss) disk.losePower();
       for (const pid of [...pids()].reverse()) kill(pid);
       // What is frozen ends when it is thawed.
-      await writeFile(join('/sys/fs/cgroup/freezer', machine, 'freezer.state'), 'THAWED');
+      host.thaw();
       await ended(pids(), 0);
       await clean();
     },

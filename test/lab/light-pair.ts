@@ -99,7 +99,9 @@ export function missingOn(spare: LabMaster, active: LabMaster): string[] {
 }
 
 /** Until the spare has all certificates and revocations of the active. Gives how long it took, in milliseconds. */
-export async function untilCaEqual({ a, b }: LabPair, withinMs = 30_000): Promise<number> {
+export const untilCaEqual = ({ a, b }: LabPair, withinMs = 30_000): Promise<number> => untilSameCa(a, b, withinMs);
+
+export async function untilSameCa(a: LabMaster, b: LabMaster, withinMs: number): Promise<number> {
   const start = performance.now();
   const equal = (): boolean => {
     const missing = missingOn(b, a);

@@ -5,23 +5,34 @@ import { openTestCa } from '../stand-in/ca.ts';
 import { untilClean } from './death.ts';
 import { eventually } from './eventually.ts';
 import { createGroups, untilGroupsEqual } from './groups.ts';
-import { untilCaEqual, type LightPair } from './light-pair.ts';
+import { untilSameCa } from './light-pair.ts';
 import { count } from './numbers.ts';
-import { secrets, type LabMaster } from './pair.ts';
+import { secrets, type LabMaster, type LabPair } from './pair.ts';
 import { consoleUnit, psql, rbac } from './provision.ts';
 
 /** A kind of change that the spare has to follow. */
 export interface Operation {
   /** Which sends it, */
   readonly sender: string;
-  /** which makes it live, */
+  /** which makes it live, in journalled steps, */
   readonly job: string;
   /** and where. */
-  readonly side: 'a' | 'b';
-  /** Something on the active, another one each time. */
-  change(pair: LightPair, n: number): Promise<void>;
-  untilThere(pair: LightPair): Promise<unknown>;
+  readonly doneBy: keyof Sides;
+  /** Another change each time. */
+  change(sides: Sides, n: number): Promise<void>;
+  untilThere(sides: Sides): Promise<unknown>;
 }
+
+/** Who is what at that moment. */
+export interface Sides {
+  readonly active: LabMaster;
+  readonly spare: LabMaster;
+}
+
+export const sidesOf = ({ a, b }: Pick<LabPair, 'a' | 'b'>): Sides => ({ active: a, spare: b });
+
+let changes = 0;
+export const nextChange = ({ change }: Operation, sides: Sides): Promise<void> => change(sides, (changes += 1));
 
 const secret = (master: LabMaster, name: string): string => join(master.path(secrets), name);
 const roles = (master: LabMaster): Promise<string> =>
@@ -30,39 +41,38 @@ const roles = (master: LabMaster): Promise<string> =>
 export const certificates: Operation = {
   sender: 'sync-certs',
   job: 'update-passive-ca',
-  side: 'b',
-  change: async ({ ca }, n) => {
+  doneBy: 'spare',
+  change: async ({ active }, n) => {
+    const ca = await openTestCa(active.cadir);
     await ca.signMany([`stays-${n}.lab`, `goes-${n}.lab`]);
     await ca.clean(`goes-${n}.lab`);
   },
-  untilThere: (pair) => untilCaEqual(pair, 60_000),
+  untilThere: ({ active, spare }) => untilSameCa(active, spare, 60_000),
 };
 
 export const files: Operation = {
   sender: 'sync-files',
   job: 'update-passive-files',
-  side: 'b',
-  change: async ({ a }, n) => {
-    rmSync(secret(a, `new-${n - 1}`), { force: true });
-    await writeFile(secret(a, 'eyaml'), `secret ${n}\n`, { mode: 0o600 });
-    await writeFile(secret(a, `new-${n}`), `new ${n}\n`, { mode: 0o600 });
+  doneBy: 'spare',
+  change: async ({ active }, n) => {
+    rmSync(secret(active, `new-${n - 1}`), { force: true });
+    await writeFile(secret(active, 'eyaml'), `secret ${n}\n`, { mode: 0o600 });
+    await writeFile(secret(active, `new-${n}`), `new ${n}\n`, { mode: 0o600 });
   },
-  untilThere: ({ a, b }) =>
-    eventually(
-      'the secrets are there',
-      () => readFileSync(secret(b, 'eyaml'), 'utf8') === readFileSync(secret(a, 'eyaml'), 'utf8'),
-      { withinMs: 60_000 },
-    ),
+  untilThere: ({ active, spare }) => {
+    const text = (master: LabMaster): string => readFileSync(secret(master, 'eyaml'), 'utf8');
+    return eventually('the secrets are there', () => text(spare) === text(active), { withinMs: 60_000 });
+  },
 };
 
 export const databases: Operation = {
   sender: 'db-dump',
   job: 'restore-dbs',
-  side: 'b',
-  change: async ({ a }, n) =>
-    void (await psql(a, rbac, `INSERT INTO roles (display_name) VALUES ('role ${n} ${Date.now()}')`)),
-  untilThere: ({ a, b }) =>
-    eventually('the roles are there', async () => (await roles(a)) === (await roles(b)), {
+  doneBy: 'spare',
+  change: async ({ active }, n) =>
+    void (await psql(active, rbac, `INSERT INTO roles (display_name) VALUES ('role ${n} ${Date.now()}')`)),
+  untilThere: ({ active, spare }) =>
+    eventually('the roles are there', async () => (await roles(active)) === (await roles(spare)), {
       withinMs: 120_000,
       everyMs: 300,
     }),
@@ -71,26 +81,26 @@ export const databases: Operation = {
 export const groups: Operation = {
   sender: 'nc-dump',
   job: 'restore-nc',
-  side: 'b',
-  change: ({ a }, n) => createGroups(a, `made at ${Date.now()}`, n, n),
-  untilThere: untilGroupsEqual,
+  doneBy: 'spare',
+  change: ({ active }, n) => createGroups(active, `made at ${Date.now()}`, n, n),
+  untilThere: ({ active, spare }) => untilGroupsEqual(active, spare),
 };
 
 /** What agents that came to the spare left there. */
 const madeThere: Operation = {
   sender: 'greet-spare',
   job: 'fetch-made-here',
-  side: 'a',
-  change: async ({ b }, n) => {
-    const ca = await openTestCa(b.cadir);
+  doneBy: 'active',
+  change: async ({ spare }, n) => {
+    const ca = await openTestCa(spare.cadir);
     await ca.signMany([`there-${n}.lab`, `gone-${n}.lab`]);
     await ca.clean(`gone-${n}.lab`);
   },
-  untilThere: async (pair) => {
+  untilThere: async ({ active, spare }) => {
     // What a whole compare finds after five minutes is found at once.
-    await pair.b.sh('pe-failover run update-passive-ca || true', { timeoutMs: 60_000 });
-    await untilCaEqual({ lab: pair.lab, a: pair.b, b: pair.a }, 60_000);
-    await untilCaEqual(pair, 60_000);
+    await spare.sh('pe-failover run update-passive-ca || true', { timeoutMs: 60_000 });
+    await untilSameCa(spare, active, 60_000);
+    await untilSameCa(active, spare, 60_000);
   },
 };
 
@@ -99,6 +109,9 @@ export const operations: readonly Operation[] = [madeThere, certificates, files,
 
 /** What runs on a spare whatever happened. */
 export const unitsOfSpare = [consoleUnit, 'postgresql@15-main', 'pe-failover'];
+
+/** What the spare alone does, and a promotion or a stop of its agent comes into. */
+export const ofTheSpare: readonly Operation[] = [certificates, files, databases];
 
 /** Counts a death, and names it when what follows fails. */
 export async function surviving(death: string, live: () => Promise<void>): Promise<void> {
@@ -113,7 +126,7 @@ export async function surviving(death: string, live: () => Promise<void>): Promi
 }
 
 /** All is there, and nothing is left over on the spare. */
-export async function untilWhole(pair: LightPair, operation: Operation): Promise<void> {
-  await operation.untilThere(pair);
-  await untilClean(pair.b, unitsOfSpare);
+export async function untilWhole(sides: Sides, operation: Operation): Promise<void> {
+  await operation.untilThere(sides);
+  await untilClean(sides.spare, unitsOfSpare);
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { StatusReport } from '../../src/agent/status.ts';
 import { eventually } from './eventually.ts';
 import { startLightPair, type LightPair } from './light-pair.ts';
-import { certificates, databases, untilWhole } from './operations.ts';
+import { certificates, databases, nextChange, sidesOf, untilWhole } from './operations.ts';
 import { giveOwnClock, type OwnClock } from './own-clock.ts';
 import { everything, keyFile, untilAgreed, type LabMaster } from './pair.ts';
 import { copyProgram, packageDirectory } from './program.ts';
@@ -30,7 +30,6 @@ function withClock(master: LabMaster, { environment }: OwnClock): LabMaster {
 
 const alarmsOf = ({ syslog }: LabMaster): readonly string[] =>
   syslog.lines().filter((line) => /\[(FAILURE|WARNING)\]/.test(line));
-let changes = 0;
 
 describe('a clock', () => {
   /** Of what the agent publishes, in seconds. */
@@ -53,8 +52,8 @@ describe('a clock', () => {
           pair.b.syslog.lines().filter((line) => line.includes('Completed restore of database')).length;
         const before = switches();
         for (const operation of [certificates, databases]) {
-          await operation.change(pair, (changes += 1));
-          await untilWhole(pair, operation);
+          await nextChange(operation, sidesOf(pair));
+          await untilWhole(sidesOf(pair), operation);
         }
         await sleep(12_000); // for the agent's own alarm, which looks each 10 s
         expect(switches() - before).toBe(1);
@@ -71,7 +70,7 @@ describe('a key file that comes after the database that needs it', () => {
     const inbox = b.path('/var/lib/pe_failover/inbox/sync-files');
     renameSync(inbox, `${inbox}.late`); // files are not taken in meanwhile
     await write(a, keyFile, '{"key": "another of mastera"}\n', 0o600);
-    await databases.change(pair, (changes += 1));
+    await nextChange(databases, sidesOf(pair));
     await eventually(
       'the spare waits for the key',
       async () => {
@@ -83,7 +82,7 @@ describe('a key file that comes after the database that needs it', () => {
     await sleep(9_000); // two minutes of its cron
     expect(readFileSync(b.path(keyFile), 'utf8')).toContain('"of mastera"');
     renameSync(`${inbox}.late`, inbox);
-    await untilWhole(pair, databases);
+    await untilWhole(sidesOf(pair), databases);
     expect(readFileSync(b.path(keyFile), 'utf8')).toContain('another of mastera');
     expect(existsSync(inbox)).toBe(true);
     await untilAgreed(pair);
@@ -110,8 +109,8 @@ describe('another version of the program', () => {
     async (side) => {
       const other = pair[side];
       await other.sh(version('later: { of: 9 }, program: "9.9.9"'));
-      await certificates.change(pair, (changes += 1));
-      await untilWhole(pair, certificates);
+      await nextChange(certificates, sidesOf(pair));
+      await untilWhole(sidesOf(pair), certificates);
       await untilAgreed(pair);
       expect([...alarmsOf(pair.a), ...alarmsOf(pair.b)].filter((line) => !line.includes('has not run'))).toEqual([]);
       await thisVersion(other);
@@ -128,13 +127,13 @@ describe('another version of the program', () => {
     async (side, complaining) => {
       const other = pair[side];
       await other.sh(version('format: 2, program: "9.9.9"'));
-      await certificates.change(pair, (changes += 1));
+      await nextChange(certificates, sidesOf(pair));
       await pair[complaining].syslog.says(
         /\[FAILURE\].*9\.9\.9 of pe-failover wrote it, and this is 0\.1\.0.*Install the same version on both masters/,
         90_000,
       );
       await thisVersion(other);
-      await untilWhole(pair, certificates);
+      await untilWhole(sidesOf(pair), certificates);
       await untilAgreed(pair, 180_000);
     },
     300_000,

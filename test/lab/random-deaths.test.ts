@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { untilClean } from './death.ts';
 import { startLightPair, type LightPair } from './light-pair.ts';
-import { operations, surviving, unitsOfSpare, type Operation } from './operations.ts';
+import { operations, sidesOf, surviving, unitsOfSpare, type Operation } from './operations.ts';
 import { everything, untilAgreed, type LabMaster } from './pair.ts';
 
 // The same seed gives the same deaths in the same order; when within a program's work they come is the machine's.
@@ -56,14 +56,14 @@ type Round = typeof round extends fc.Arbitrary<infer T> ? T : never;
 async function play({ changed, side, death, delayMs }: Round, n: number): Promise<void> {
   for (const { syslog } of [pair.a, pair.b]) syslog.forget();
   const chosen = changed.map((at) => operations[at]).filter((one): one is Operation => one !== undefined);
-  for (const operation of chosen) await operation.change(pair, n);
+  for (const operation of chosen) await operation.change(sidesOf(pair), n);
   // puppetserver does not sync what it writes: what a machine itself loses is not ours to bring.
   for (const host of [pair.a, pair.b]) await host.sh('sync');
   await sleep(delayMs);
   await deaths[death]?.(pair[side]);
   await pair.lab.network.heal();
   await pair[side].boot();
-  for (const operation of operations) await operation.untilThere(pair);
+  for (const operation of operations) await operation.untilThere(sidesOf(pair));
   await untilClean(pair.b, unitsOfSpare, 120_000);
   await untilClean(pair.a, unitsOfSpare, 120_000);
 }

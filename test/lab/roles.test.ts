@@ -1,12 +1,10 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { openTestCa } from '../stand-in/ca.ts';
 import { eventually } from './eventually.ts';
 import { filesOnly, missingOn, startLightPair, untilCaEqual, type LightPair } from './light-pair.ts';
 import { installPair, untilAgreed, type LabMaster } from './pair.ts';
 import { configurePuppet, provideAlerts } from './provision.ts';
+import { activeOver, asAtFirst, has, is, passive, signOn } from './turning.ts';
 
 let pair: LightPair;
 beforeAll(async () => {
@@ -18,28 +16,6 @@ beforeEach(() => {
 });
 afterEach(() => pair.lab.network.heal());
 afterAll(() => pair[Symbol.asyncDispose]());
-
-const passive = { pe_failover_mode: 'passive' };
-const activeOver = (spare: LabMaster) => ({ pe_failover_mode: 'active', pe_failover_passive_master: spare.fqdn });
-const has = (master: LabMaster, name: string): boolean => existsSync(join(master.cadir, 'signed', `${name}.pem`));
-const is = (master: LabMaster, role: string): Promise<unknown> =>
-  eventually(`${master.name} is ${role}`, async () => (await master.status()).role === role, { withinMs: 30_000 });
-const signOn = async (master: LabMaster, name: string): Promise<unknown> => (await openTestCa(master.cadir)).sign(name);
-
-/** Back to how every scenario begins: mastera active, masterb its spare, both with everything. */
-async function asAtFirst(): Promise<void> {
-  const { a, b } = pair;
-  if ((await b.status()).role === 'active') {
-    await a.editFact(passive);
-    await is(a, 'passive');
-    await untilAgreed(pair);
-    await b.editFact(passive);
-    await is(b, 'passive');
-    await a.editFact(activeOver(b));
-    await is(a, 'active');
-  }
-  await untilAgreed(pair);
-}
 
 describe('an active that was overtaken while its cable was out', () => {
   it('and that comes back with its connections still open is refused: nothing that it signs arrives, and it says so once', async () => {
@@ -63,7 +39,7 @@ describe('an active that was overtaken while its cable was out', () => {
     await eventually('the new active has what only the old one had', () => has(b, 'by-overtaken.lab'), {
       withinMs: 60_000,
     });
-    await asAtFirst();
+    await asAtFirst(pair);
   }, 300_000);
 });
 
@@ -75,7 +51,7 @@ describe('facts', () => {
     await Promise.all([is(a, 'passive'), is(b, 'active')]);
     await untilAgreed(pair);
     expect([has(a, 'just-before.lab'), has(b, 'just-before.lab')]).toEqual([true, true]);
-    await asAtFirst();
+    await asAtFirst(pair);
   }, 300_000);
 
   it('toggled faster than anybody can follow end in the role that they say last', async () => {
@@ -102,7 +78,7 @@ describe('facts', () => {
     for (const master of [b, a]) await master.sh('systemctl start pe-failover');
     await Promise.all([is(a, 'passive'), is(b, 'active')]);
     await untilAgreed(pair);
-    await asAtFirst();
+    await asAtFirst(pair);
   }, 300_000);
 });
 

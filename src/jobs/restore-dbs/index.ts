@@ -6,6 +6,7 @@ import { findByOid, maintenanceDatabase } from '../../puppet/database-facts.ts';
 import { sweepLeftovers } from '../../puppet/database-staging.ts';
 import type { DropReference } from '../../rules/receipt.ts';
 import type { Attempt } from '../../rules/waiting.ts';
+import { isBusy } from '../../system/lock.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 import { createOverdueBook, type OverdueBook } from './overdue.ts';
 import { createRecordStore, type RecordStore, type Staged } from './record.ts';
@@ -33,7 +34,7 @@ export function createRestoreDbs(options: RestoreDbsOptions): Job {
     ],
     run: (context) =>
       eachDatabase(options.databases, context.signal, (database) =>
-        restoreOne(allowing(options, database), database, memory, context),
+        restoreOne(allowing(options, database), database, memory, context).catch(waitingWhereBusy),
       ),
   };
 }
@@ -42,6 +43,13 @@ const allowing = (tools: RestoreDbsOptions, { extensions }: RestoredDatabase): R
   ...tools,
   host: { ...tools.host, allowedExtensions: [...tools.host.allowedExtensions, ...extensions] },
 });
+
+/** The agent ends an interrupted switch at its start, whatever its role. */
+function waitingWhereBusy(error: unknown): Outcome {
+  if (isBusy(error))
+    return { kind: 'waiting', why: `services are stopped or started already: ${toFailure(error).why ?? ''}` };
+  throw error;
+}
 
 const hourMs = 3_600_000;
 

@@ -212,7 +212,8 @@ async function send(tools: SyncCertsTools, memory: Memory, context: PassContext,
     memory.dirty.clear();
     return { outcome: { kind: 'unchanged', why: 'as the spare has it' } };
   }
-  const goods = goodsOf(tools, parcel, changes);
+  const united = await delivery.unites(stream);
+  const goods = goodsOf(tools, parcel, changes, united);
   if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of Puppet CA directory to ${spare}`);
   const delivered = await delivery.deliver(goods, context);
   const names = open(memory);
@@ -224,10 +225,16 @@ async function send(tools: SyncCertsTools, memory: Memory, context: PassContext,
     return { outcome: { kind: 'unchanged', why: 'as the spare has it; confirmed' } };
   }
   if (delivered.receipt !== undefined) acknowledge(tools, memory, delivered.receipt);
+  if (united) context.wake?.('fetch-made-here');
   return { outcome: outcomeOf(delivered.receipt, changes, tools, context), receipt: delivered.receipt };
 }
 
-function goodsOf(tools: SyncCertsTools, { capture, directory, whole }: Parcel, changes: SetChanges): Goods {
+function goodsOf(
+  tools: SyncCertsTools,
+  { capture, directory, whole }: Parcel,
+  changes: SetChanges,
+  united: boolean,
+): Goods {
   const reference = tools.set.reference();
   const digest = whole ? digestOfWhole(changes) : tools.set.digestAfter(changes);
   // infra_* and serial are outside the digest: what changed in them alone travels all the same.
@@ -239,7 +246,12 @@ function goodsOf(tools: SyncCertsTools, { capture, directory, whole }: Parcel, c
     kind: whole ? 'whole' : 'delta',
     ...(whole || reference === undefined ? {} : { base: dropName(reference) }),
     deleted: whole ? [] : changes.remove,
-    detail: { files: changes.put.length, deleted: changes.remove.length, excluded: excludedNames(tools) },
+    detail: {
+      files: changes.put.length,
+      deleted: changes.remove.length,
+      excluded: excludedNames(tools),
+      ...(united ? { united } : {}),
+    },
     pack: (payload) => packCapture(directory, payload, capture.changed),
   };
 }

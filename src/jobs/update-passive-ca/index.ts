@@ -7,6 +7,7 @@ import { resolveDrop, type ResolvedDrop } from '../../puppet/ca-drop.ts';
 import { foreignCa } from '../../puppet/ca-foreign.ts';
 import type { HeldCa, HeldStore } from '../../puppet/ca-held.ts';
 import type { LiveCa } from '../../puppet/ca-live.ts';
+import type { CaWish } from '../../puppet/ca-decision.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
 import { ownOfCa } from '../../puppet/ca-made-here.ts';
 import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
@@ -97,11 +98,10 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
     await tools.intake.settle(drop, { state: 'refused', why: resolved });
     return { kind: 'waiting', why: `refused drop ${dropName(manifest)}: ${resolved}` };
   }
-  const applied = await applyWish(
-    tools,
-    { wish: wishOf(resolved, tools, manifest), drop: manifest, accept: resolved, brakes: true, job: name },
-    context,
-  );
+  const wish = wishOf(resolved, tools, manifest);
+  const applied = await applyWish(tools, { wish, drop: manifest, accept: resolved, brakes: true, job: name }, context);
+  // Before the word on the drop: an active that was set back asks for it then, for until it has that it signs with old serials.
+  if (wish.united) await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
   tellWarnings(applied, context);
   await pruneArchive(tools.archive, keptArchives);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
@@ -110,11 +110,12 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
   return tell(verdict, applied, context);
 }
 
-function wishOf(resolved: ResolvedDrop, { set, certname }: UpdatePassiveCaTools, { detail }: Manifest) {
+function wishOf(resolved: ResolvedDrop, { set, certname }: UpdatePassiveCaTools, { detail }: Manifest): CaWish {
+  const united = detail['united'] === true;
   const isCertificate = (path: string): boolean => path.startsWith('signed/');
   // After roles were exchanged the accepted set has this master's own one: it does not travel, and does not go either.
   const stay = new Set([certname, ...namesOf(detail['excluded'])].map((name) => `signed/${name}.pem`));
-  const deleted = resolved.deleted.filter((path) => !stay.has(path));
+  const deleted = united ? [] : resolved.deleted.filter((path) => !stay.has(path));
   const removed = deleted.filter(isCertificate);
   const before = removed.length === 0 ? 0 : set.count('signed/'); // counted only for the brakes
   const arrived = resolved.files.filter(({ path }) => isCertificate(path));
@@ -124,7 +125,8 @@ function wishOf(resolved: ResolvedDrop, { set, certname }: UpdatePassiveCaTools,
     incoming: resolved.files,
     deleted,
     source: resolved.source,
-    accepted: (path: string) => set.get(path)?.sha256,
+    accepted: (path) => (united ? undefined : set.get(path)?.sha256),
+    ...(united ? { united } : {}),
     inventoryLines: resolved.inventoryLines,
     certificates: { before, after },
     forgiven: new Set<bigint>(),
