@@ -6,7 +6,9 @@ import {
   type SequenceValue,
   type TableSum,
 } from '../rules/table-digest.ts';
+import type { DatabaseShape } from '../rules/brakes-database.ts';
 import type { Volatile } from '../rules/volatile.ts';
+import { countAdministrators, rbacDatabase } from './rbac-administrators.ts';
 import { definitionsQuery, sequencesQuery, tablesQuery } from './database-catalog.ts';
 
 export interface DatabaseDigests {
@@ -15,6 +17,10 @@ export interface DatabaseDigests {
   /** Of all. */
   readonly wholeDigest: string;
 }
+
+/** Rows by table, without volatile ones. */
+const rowsOf = ({ stable }: Content): Readonly<Record<string, number>> =>
+  Object.fromEntries(stable.tables.map(({ name, rows }) => [name, rows]));
 
 /** What a database holds, read in one transaction. */
 export interface Content {
@@ -128,9 +134,18 @@ async function readSequences(session: Session, sequences: readonly Sequence[]): 
   return session.query<SequenceValue>(sequences.map(one).join(' UNION ALL '));
 }
 
-/** Both digests of a database as it is now, in a transaction of its own. */
-export async function readDigests(session: Session, volatile: Volatile): Promise<DatabaseDigests> {
-  return digestsOf(await inSnapshot(session, () => readContent(session, volatile)));
+export interface Measured extends DatabaseDigests {
+  readonly shape: DatabaseShape;
+}
+
+/** Digests and shape of a database as it is now, in a transaction of its own. */
+export async function measureDatabase(session: Session, database: string, volatile: Volatile): Promise<Measured> {
+  return await inSnapshot(session, async () => {
+    const content = await readContent(session, volatile);
+    const administrators = database === rbacDatabase ? await countAdministrators(session) : undefined;
+    const shape = { rows: rowsOf(content), ...(administrators === undefined ? {} : { administrators }) };
+    return { ...digestsOf(content), shape };
+  });
 }
 
 /** Runs `work` in a read-only transaction that sees one state, with pinned settings. */

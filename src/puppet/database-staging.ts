@@ -1,13 +1,14 @@
 import { Failure } from '../errors.ts';
 import { filterArchiveList, parseArchiveList } from '../rules/archive-list.ts';
 import { ownersOf, refusalOf, supersededIsInTheWay } from '../rules/restore-refusals.ts';
+import type { DatabaseShape } from '../rules/brakes-database.ts';
 import { parseVolatile } from '../rules/volatile.ts';
 import { CommandError } from '../system/exec.ts';
 import { fullOfPostgres } from '../system/file-systems.ts';
 import type { Ownership } from '../rules/ownership.ts';
 import { loginHint, quoteName, quoteText, type Postgres, type Session } from '../system/postgres.ts';
 import { archive, lendArchive, runOnArchive } from './database-archive.ts';
-import { readDigests } from './database-digest.ts';
+import { measureDatabase } from './database-digest.ts';
 import type { DumpDetail } from './database-dump.ts';
 import {
   findDatabase,
@@ -56,11 +57,16 @@ export interface StagingTools {
   readonly signal: AbortSignal;
 }
 
+/** A database that is loaded beside the live one and checked. */
+export interface Loaded {
+  readonly oid: number;
+  readonly shape: DatabaseShape;
+}
+
 /**
- * Loads a dump beside the live database and checks it against the sender's digests; the live one is not touched. Returns the
- * OID. What is wrong with the dump is of class bad-data; everything else may pass when tried again or mended.
+ * Loads a dump beside the live database and checks it against the sender's digests; the live one is not touched. What is wrong with the dump is of class bad-data; everything else may pass when tried again or mended.
  */
-export async function stageDatabase(tools: StagingTools, staging: Staging): Promise<number> {
+export async function stageDatabase(tools: StagingTools, staging: Staging): Promise<Loaded> {
   const { admin, signal, timeoutMs } = tools;
   await using session = await admin.connect(maintenanceDatabase, { signal, statementTimeoutMs: timeoutMs });
   const ownership = ownershipOf(staging);
@@ -69,19 +75,20 @@ export async function stageDatabase(tools: StagingTools, staging: Staging): Prom
   const owners = ownersOf({ database: staging.database, owner: live.owner, ownership }).map(({ role }) => role);
   await becomeOwners(session, tools.restorer.role, owners);
   await dropDatabase(session, staging.name);
+  let shape: DatabaseShape;
   try {
     await createLike(session, staging.name, live);
     const detail = { ...staging.detail, ownership };
     await inside(tools, staging, (own) => furnish(own, detail, [tools.restorer.role, ...owners]));
     await lendArchive(tools.restorer, staging.directory, () => load(tools, staging, owners));
     await inside(tools, staging, (own) => settleRights(own, detail));
-    await verify(tools, staging);
+    shape = await verify(tools, staging);
     await session.query(`ALTER DATABASE ${quoteName(staging.name)} ALLOW_CONNECTIONS false`);
   } catch (error) {
     await dropAfterFailure(admin, staging.name);
     throw error;
   }
-  return (await requireDatabase(session, staging.name)).oid;
+  return { oid: (await requireDatabase(session, staging.name)).oid, shape };
 }
 
 /** Drops a database if it is there, ending its sessions first. */
@@ -190,12 +197,13 @@ function loadFailure(error: unknown, where: string, role: string): unknown {
   return new Failure('bad-data', 'the dump does not load', details);
 }
 
-async function verify({ admin, restorer, signal, timeoutMs }: StagingTools, staging: Staging): Promise<void> {
+async function verify({ admin, restorer, signal, timeoutMs }: StagingTools, staging: Staging): Promise<DatabaseShape> {
   const { name, database, detail } = staging;
-  const volatile = parseVolatile(detail.volatile);
+  let shape: DatabaseShape;
   {
     await using session = await admin.connect(name, { signal, statementTimeoutMs: timeoutMs });
-    const found = await readDigests(session, volatile);
+    const found = await measureDatabase(session, database, parseVolatile(detail.volatile));
+    ({ shape } = found);
     for (const which of ['digest', 'wholeDigest'] as const) {
       if (found[which] === detail[which]) continue;
       const why = `${which} is ${found[which]}, announced was ${detail[which]}`;
@@ -205,6 +213,7 @@ async function verify({ admin, restorer, signal, timeoutMs }: StagingTools, stag
   // As the restorer: statistics evaluate functions of the dump.
   await using session = await restorer.connect(name, { signal, statementTimeoutMs: timeoutMs });
   await session.query('ANALYZE');
+  return shape;
 }
 
 // The session of the attempt may have ended with its signal.

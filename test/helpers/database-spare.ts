@@ -60,7 +60,7 @@ export function stage(
     timeoutMs: 60_000,
     signal: AbortSignal.timeout(120_000),
   };
-  return stageDatabase(tools, { database, name, build: host.build, ...dumped });
+  return stageDatabase(tools, { database, name, build: host.build, ...dumped }).then(({ oid }) => oid);
 }
 
 /** Where the parts of a spare are: plain data, so that another process can make the same tools. */

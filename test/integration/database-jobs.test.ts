@@ -4,15 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDbDump } from '../../src/jobs/db-dump.ts';
 import type { Job } from '../../src/jobs/job.ts';
-import { createRestoreDbs } from '../../src/jobs/restore-dbs/index.ts';
 import type { RestoreDbsOptions } from '../../src/jobs/restore-dbs/tools.ts';
 import type { DropReference } from '../../src/rules/receipt.ts';
 import { systemClock } from '../../src/system/clock.ts';
-import { createJournal } from '../../src/system/journal.ts';
-import { digestsOfDatabase, host, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
+import { digestsOfDatabase, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
 import { createWay, epoch, passContext, type Way } from '../helpers/database-way.ts';
 import { memoryLog } from '../helpers/pair.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
+import { restoreJobOf } from '../helpers/restore-job.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
 
 let active: Cluster;
@@ -48,26 +47,10 @@ const dump = (names: readonly string[] = ['pe-rbac']): Job =>
     workDirectory: join(home, 'work'),
   });
 
+const both = ['console', 'idle'];
 const restore = (more: Partial<RestoreDbsOptions> = {}): Job =>
-  createRestoreDbs({
-    holds: { raise: async () => 'id', isReleased: async () => false, close: async () => undefined },
-    ...spare.tools,
-    restorer: passive.restorer,
-    host,
-    intake: way.intake,
-    databases: [
-      {
-        name: 'pe-rbac',
-        services: ['console', 'idle'],
-        health: ['console', 'idle'],
-        switch: 'schedule',
-        extensions: [],
-      },
-    ],
-    journalOf: (database) => createJournal(join(spare.places.home, `journal-${database}`)),
-    stateDirectory: spare.places.home,
-    withServicesLock: (work) => work(),
-    adopted: async () => true,
+  restoreJobOf(passive, spare, way, {
+    databases: [{ name: 'pe-rbac', services: both, health: both, switch: 'schedule', extensions: [] }],
     ...more,
   });
 

@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDbDump } from '../../src/jobs/db-dump.ts';
 import type { Job, Outcome } from '../../src/jobs/job.ts';
-import { createRestoreDbs } from '../../src/jobs/restore-dbs/index.ts';
 import type { RestoreDbsOptions } from '../../src/jobs/restore-dbs/tools.ts';
-import { createJournal } from '../../src/system/journal.ts';
-import { host, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
+import { makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
 import { createWay, passContext, type Way } from '../helpers/database-way.ts';
 import { memoryLog, type MemoryLog } from '../helpers/pair.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
+import { restoreJobOf } from '../helpers/restore-job.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
 
 const hour = 3_600_000;
@@ -64,17 +63,8 @@ const dump = (): Promise<Outcome> =>
 
 /** As an agent that was started anew. */
 const restoring = (more: Partial<RestoreDbsOptions> = {}): Job =>
-  createRestoreDbs({
-    holds: { raise: async () => 'id', isReleased: async () => false, close: async () => undefined },
-    ...spare.tools,
-    restorer: passive.restorer,
-    host,
-    intake: way.intake,
+  restoreJobOf(passive, spare, way, {
     databases: [{ name: 'pe-rbac', services: [], health: [], switch: 'schedule', extensions: [] }],
-    journalOf: (database) => createJournal(join(spare.places.home, `journal-${database}`)),
-    stateDirectory: spare.places.home,
-    withServicesLock: (work) => work(),
-    adopted: async () => true,
     limits: { agentRunMs: 0, healthyMs: 0 },
     ...more,
   });

@@ -8,6 +8,7 @@ import type { DropReference } from '../../rules/receipt.ts';
 import type { Attempt } from '../../rules/waiting.ts';
 import { isBusy } from '../../system/lock.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
+import { closeBrakes } from './brakes.ts';
 import { createOverdueBook, type OverdueBook } from './overdue.ts';
 import { createRecordStore, type RecordStore, type Staged } from './record.ts';
 import { referenceOf, stageDrop } from './stage.ts';
@@ -76,18 +77,20 @@ async function restoreOne(
   // Tidying may have settled it.
   const next = await tools.intake.next(`db-dump.${name}`);
   const staging = await stageNext(tools, name, store, next, context);
-  const { staged } = await store.read();
+  const { staged, followed } = await store.read();
   if (!isMinute || staged === undefined) {
     if (isMinute) owed.delete(name);
     await overdue.note(name, store, untried(database, staged), context);
     if (staging instanceof Failure) throw staging;
     return staging ?? { kind: 'unchanged', why: staged === undefined ? 'nothing arrived' : 'staged already' };
   }
-  const switched = await switchStaged(tools, database, staged, context).catch(async (error: unknown) => {
-    const { class: errorClass, message: why } = toFailure(error);
-    if (errorClass !== 'interrupted') await overdue.note(name, store, { kind: 'put off', why }, context);
-    throw error;
-  });
+  const switched = await switchStaged(tools, database, { ...staged, followed }, context).catch(
+    async (error: unknown) => {
+      const { class: errorClass, message: why } = toFailure(error);
+      if (errorClass !== 'interrupted') await overdue.note(name, store, { kind: 'put off', why }, context);
+      throw error;
+    },
+  );
   if (switched.kind !== 'not tried' || switched.outcome.kind !== 'waiting') owed.delete(name);
   await overdue.note(name, store, attemptOf(switched), context);
   const outcome = await conclude(tools, store, next, switched);
@@ -164,18 +167,20 @@ async function conclude(
 // Settled before it is forgotten: killed in between, the next pass finds it staged and settles it again. Its files may be
 // gone (overtaken, or removed by hand): what became of it is said all the same, unless a newer one failed meanwhile.
 async function forget(
-  { intake }: RestoreDbsOptions,
+  tools: RestoreDbsOptions,
   store: RecordStore,
   drop: VerifiedDrop | undefined,
   verdict: { readonly state: 'applied' | 'failed'; readonly why: string },
 ): Promise<void> {
   const { staged, ...rest } = await store.read();
+  const isApplied = verdict.state === 'applied';
   if (staged !== undefined) {
+    if (isApplied) await closeBrakes(tools, staged.drop.stream);
     const failed = rest.quarantined?.drop;
-    if (drop !== undefined && isSame(referenceOf(drop), staged.drop)) await intake.settle(drop, verdict);
-    else if (failed === undefined || byPlace(failed, staged.drop) <= 0) await intake.report(staged.drop, verdict);
+    if (drop !== undefined && isSame(referenceOf(drop), staged.drop)) await tools.intake.settle(drop, verdict);
+    else if (failed === undefined || byPlace(failed, staged.drop) <= 0) await tools.intake.report(staged.drop, verdict);
   }
-  await store.write(rest);
+  await store.write(isApplied ? { ...rest, followed: true } : rest);
 }
 
 const isSame = (a: DropReference, b: DropReference): boolean => a.epoch.id === b.epoch.id && a.sequence === b.sequence;

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Failure } from '../../errors.ts';
 import type { DumpDetail } from '../../puppet/database-dump.ts';
+import type { DatabaseShape } from '../../rules/brakes-database.ts';
 import type { Need } from '../../rules/manifest.ts';
 import type { DropReference } from '../../rules/receipt.ts';
 import type { Waiting } from '../../rules/waiting.ts';
@@ -14,6 +15,8 @@ export interface Staged {
   readonly build: string;
   readonly needs: readonly Need[];
   readonly detail: DumpDetail;
+  /** Undefined: loaded by an older version of this program. */
+  readonly shape?: DatabaseShape;
   /** The receipt `staged` is written. */
   readonly reported?: true;
   /** Differs from the live one only in what changes by use: waits by design. */
@@ -27,6 +30,8 @@ export interface RestoreRecord {
   /** A content that did not load or was not healthy: refused until `release`. */
   readonly quarantined?: { readonly drop: DropReference; readonly why: string };
   readonly waiting?: Waiting;
+  /** A database of the active was live here before: what differs much from it now looks like a mistake. */
+  readonly followed?: true | undefined;
 }
 
 export interface RecordStore {

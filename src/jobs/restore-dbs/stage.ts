@@ -1,6 +1,6 @@
 import type { VerifiedDrop } from '../../drops/intake.ts';
 import { Failure, toFailure } from '../../errors.ts';
-import { readDigests, type DatabaseDigests } from '../../puppet/database-digest.ts';
+import { measureDatabase, type Measured } from '../../puppet/database-digest.ts';
 import type { DumpDetail } from '../../puppet/database-dump.ts';
 import { stageDatabase } from '../../puppet/database-staging.ts';
 import { stagingName } from '../../rules/database-names.ts';
@@ -8,6 +8,7 @@ import { isOwnership } from '../../rules/ownership.ts';
 import type { DropReference } from '../../rules/receipt.ts';
 import { isVolatilePattern, parseVolatile } from '../../rules/volatile.ts';
 import type { Outcome, PassContext } from '../job.ts';
+import { closeBrakes } from './brakes.ts';
 import type { RecordStore, RestoreRecord, Staged } from './record.ts';
 import type { RestoreDbsOptions } from './tools.ts';
 
@@ -28,14 +29,14 @@ export async function stageDrop(
   const database = databaseOf(manifest.stream);
   try {
     const detail = parseDetail(manifest.detail);
-    const live = await liveDigests(tools, database, detail.volatile, context.signal);
+    const live = await measureLive(tools, database, detail.volatile, context.signal);
     if (live.wholeDigest === detail.wholeDigest) return await settleUnchanged(tools, store, drop);
     const name = stagingName(database, manifest);
     const superseded = record.staged?.name;
     const staging = { database, name, directory, build: manifest.build, detail, superseded };
-    const oid = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
+    const loaded = await stageDatabase({ ...stagingTools(tools), signal: context.signal }, staging);
     const byUse = live.digest === detail.digest ? { byUse: true as const } : {};
-    const staged = { drop: reference, name, oid, build: manifest.build, needs: manifest.needs, detail, ...byUse };
+    const staged = { drop: reference, name, ...loaded, build: manifest.build, needs: manifest.needs, detail, ...byUse };
     await store.write({ ...record, staged });
     const why = 'byUse' in staged ? 'staged; differs only in what changes by use' : 'staged and checked';
     await reportStaged(tools, store, staged, why);
@@ -51,14 +52,15 @@ export async function stageDrop(
 
 // The record first: an older drop that is staged must not go live any more.
 async function settleUnchanged(
-  { intake }: RestoreDbsOptions,
+  tools: RestoreDbsOptions,
   store: RecordStore,
   drop: VerifiedDrop,
 ): Promise<Outcome> {
   const { staged: _overtaken, ...rest } = await store.read();
-  await store.write(rest);
+  await store.write({ ...rest, followed: true });
+  await closeBrakes(tools, drop.manifest.stream);
   const why = 'live is the same';
-  await intake.settle(drop, { state: 'unchanged', why });
+  await tools.intake.settle(drop, { state: 'unchanged', why });
   return { kind: 'unchanged', why };
 }
 
@@ -107,14 +109,14 @@ const stagingTools = ({ admin, restorer, host, parallel, timeoutMs }: RestoreDbs
   timeoutMs: timeoutMs ?? stageTimeoutMs,
 });
 
-export async function liveDigests(
+export async function measureLive(
   { admin, timeoutMs }: RestoreDbsOptions,
   database: string,
   volatile: readonly string[],
   signal: AbortSignal,
-): Promise<DatabaseDigests> {
+): Promise<Measured> {
   await using session = await admin.connect(database, { signal, statementTimeoutMs: timeoutMs ?? stageTimeoutMs });
-  return await readDigests(session, parseVolatile(volatile));
+  return await measureDatabase(session, database, parseVolatile(volatile));
 }
 
 /** The sender is believed, but its program may be another version. */

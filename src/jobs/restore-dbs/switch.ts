@@ -12,8 +12,9 @@ import { leavingOf } from '../../rules/leaving.ts';
 import { previousName } from '../../rules/database-names.ts';
 import { refusalOf } from '../../rules/restore-refusals.ts';
 import { type Outcome, type PassContext } from '../job.ts';
-import type { RecordStore, Staged } from './record.ts';
-import { liveDigests } from './stage.ts';
+import type { RecordStore, RestoreRecord, Staged } from './record.ts';
+import { brakeOn } from './brakes.ts';
+import { measureLive } from './stage.ts';
 import type { RestoreDbsOptions, RestoredDatabase, SwitchParts } from './tools.ts';
 
 /** What came of a switch: live, back to the old one, or not tried. */
@@ -27,12 +28,12 @@ const not = (kind: Outcome['kind'], why: string): Switched => ({ kind: 'not trie
 export async function switchStaged(
   tools: RestoreDbsOptions,
   database: RestoredDatabase,
-  staged: Staged,
+  staged: Staged & Pick<RestoreRecord, 'followed'>,
   context: PassContext,
 ): Promise<Switched> {
   const promoting = context.cause === 'promotion';
   if (database.switch === 'promotion' && !promoting) return not('unchanged', 'staged; goes live at promotion only');
-  const live = await liveDigests(tools, database.name, staged.detail.volatile, context.signal);
+  const live = await measureLive(tools, database.name, staged.detail.volatile, context.signal);
   if (live.wholeDigest === staged.detail.wholeDigest) return not('unchanged', 'live is the same');
   if (live.digest === staged.detail.digest && !promoting) {
     return not('unchanged', 'differs only in what changes by use: no service is stopped for that');
@@ -42,6 +43,9 @@ export async function switchStaged(
     await tools.intake.report(staged.drop, { state: 'held', why, waits: true });
     return not('held', why);
   }
+  // The first of all replaces what an installer made, as the admin said.
+  const held = staged.followed === true ? await brakeOn(tools, database.name, live.shape, staged, context) : undefined;
+  if (held !== undefined) return { kind: 'not tried', outcome: held };
   const missing = await tools.keyFiles.missing(staged.needs);
   if (missing.length > 0) {
     const way = 'on the active, type: pe-failover run sync-files';

@@ -42,7 +42,7 @@ export interface RestoreDbsOptions extends SwitchParts {
   readonly restorer: Postgres;
   readonly host: Host;
   readonly intake: Omit<Intake, 'reopen'>;
-  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'close'>;
+  readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'list' | 'close'>;
   readonly databases: readonly RestoredDatabase[];
   /** True once an admin said that what is live here may be replaced. */
   readonly adopted: () => Promise<boolean>;
