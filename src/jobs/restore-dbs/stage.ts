@@ -51,11 +51,7 @@ export async function stageDrop(
 }
 
 // The record first: an older drop that is staged must not go live any more.
-async function settleUnchanged(
-  tools: RestoreDbsOptions,
-  store: RecordStore,
-  drop: VerifiedDrop,
-): Promise<Outcome> {
+async function settleUnchanged(tools: RestoreDbsOptions, store: RecordStore, drop: VerifiedDrop): Promise<Outcome> {
   const { staged: _overtaken, ...rest } = await store.read();
   await store.write({ ...rest, followed: true });
   await closeBrakes(tools, drop.manifest.stream);
