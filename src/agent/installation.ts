@@ -4,6 +4,7 @@ import { Failure } from '../errors.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from '../drops/authorized-keys.ts';
 import { createBinding } from '../drops/binding.ts';
 import { createEpochBook, noEpoch } from '../drops/epoch-book.ts';
+import type { Platform } from '../rules/defaults.ts';
 import type { Paths } from '../rules/paths.ts';
 import { setFacts } from '../rules/fact-text.ts';
 import { isSamePairing, knownPeer, nameByAdmin } from '../drops/greeter.ts';
@@ -15,6 +16,7 @@ import { hasOwnership, readIfThere, writeFileAtomic, type Ownership } from '../s
 import { generateSigningKey, loadSigner } from '../system/sign.ts';
 import { createState } from '../system/state.ts';
 import type { Change } from './change.ts';
+import { factLinked } from './facter-link.ts';
 import { directories } from './own-directories.ts';
 import { transferAccount } from './transfer-account.ts';
 
@@ -43,6 +45,7 @@ export interface InstallParts {
   readonly sampleConfig: string;
   readonly newEpochId: () => string;
   readonly machine: Machine;
+  readonly platform: Platform;
 }
 
 /** Everything that an installation makes, in order. Running it again changes nothing. */
@@ -57,6 +60,7 @@ export function installChanges(parts: InstallParts, order: InstallOrder): Change
     ...(order.role === 'active' ? hostKeyPin(parts, order) : []),
     order.role === 'active' ? oldSpareForgotten(parts, order) : activeNamed(parts, order.pairingLine),
     factChange(parts, order),
+    ...(parts.platform === 'debian' ? [factLinked(paths)] : []),
     epochChange(parts, order),
     boundToMachine(parts),
     ...(order.role === 'passive' ? [doorOpened(parts, order.pairingLine)] : []),

@@ -5,6 +5,7 @@ import type { Paths } from '../rules/paths.ts';
 import { openHostileTree } from '../system/beneath.ts';
 import { readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
 import type { Change } from './change.ts';
+import { linkRemoved } from './facter-link.ts';
 
 /** What an installation keeps: said when it is left. */
 export const keptPlaces = (paths: Paths): { readonly what: string; readonly path: string }[] => [
@@ -24,6 +25,7 @@ export function purgeFiles(paths: Paths): Change[] {
     { ...removeTree(inbox, 'the inbox'), make: () => removeHostile(inbox) },
     removeTree(data, 'the state and archive'),
     removeTree(dirname(events), 'the events'),
+    linkRemoved(paths),
     removeFacts(paths),
     removeTree(dirname(config), 'the configuration and keys'),
   ];

@@ -60,6 +60,7 @@ const withoutSystemd = `This machine does not run systemd: have its own init sta
 const partsOf = ({ paths, system, config, machine, transferIds }: Host): InstallParts => ({
   paths,
   machine,
+  platform: config.platform,
   exec,
   system,
   user: config.transfer.user,

@@ -11,6 +11,8 @@ export interface Paths {
   };
   /** `pe_failover_mode` and the rest: what an admin edits. */
   readonly fact: string;
+  /** Where Debian's own facter finds it. */
+  readonly facterLink: string;
   /** systemd's, world-readable. */
   readonly machineId: string;
   readonly data: string;
@@ -54,6 +56,7 @@ export function pathsFor(root: string, run: string): Paths {
     config: `${config}/pe_failover.yaml`,
     keys: keysIn(keys),
     fact: below('/opt/puppetlabs/facter/facts.d/pe_failover.yaml'),
+    facterLink: below('/etc/facter/facts.d/pe_failover.yaml'),
     machineId: below('/etc/machine-id'),
     data,
     state,

@@ -51,7 +51,7 @@ describe('another spare', () => {
     renewHostKey,
   });
   const makeAgain = async ({ paths, certname }: TestMaster, what: InstallOrder): Promise<string[]> => {
-    const given = { paths, exec, program, machine: { certname } };
+    const given = { paths, exec, program, machine: { certname }, platform: 'puppet' as const };
     const parts = { ...given, system: false, user: 'pe-transfer', sampleConfig: '', newEpochId: () => '' };
     const made: string[] = [];
     for (const change of installChanges({ ...parts, transferIds: () => Promise.resolve(undefined) }, what)) {

@@ -23,6 +23,7 @@ describe('what install made, on a machine with systemd', () => {
       for (const unit of units) expect((await host.sh(`systemctl is-enabled ${unit}`)).trim()).toBe('enabled');
       expect(await property(host, 'pe-failover.service', 'ActiveState')).toBe('active');
     }
+    expect(await a.sh('facter -p pe_failover_mode')).toBe('active');
     const { code, output } = await a.command(asActive);
     expect(code, output).toBe(0);
     expect(output).toContain('Nothing to change');
@@ -57,6 +58,7 @@ describe('what install made, on a machine with systemd', () => {
       expect(code, output).toBe(0);
       for (const unit of units) expect(await property(host, unit, 'LoadState')).toBe('not-found');
       expect((await host.try('getent passwd pe-transfer')).exitCode).toBe(2);
+      expect(await host.sh('find /etc/facter -name "pe_failover*"')).toBe('');
       expect((await host.try("pgrep -f '[p]e_failover/dist'")).stdout).toBe('');
       expect((await host.sh('systemctl --failed --no-legend')).trim()).toBe('');
     }

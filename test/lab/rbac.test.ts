@@ -121,10 +121,6 @@ describe('a puppet run on the spare', () => {
 describe('the fact, edited by hand', () => {
   it('is what facter says, and what the agent follows', async () => {
     const { b } = pair;
-    // As README says for Debian's own packages.
-    await b.sh(
-      'mkdir -p /etc/facter/facts.d && ln -sf /opt/puppetlabs/facter/facts.d/pe_failover.yaml /etc/facter/facts.d/',
-    );
     expect(await b.sh('facter -p pe_failover_mode')).toBe('passive');
     await b.sh(
       'sed -i "s/^pe_failover_mode:.*/pe_failover_mode: sleeping/" /opt/puppetlabs/facter/facts.d/pe_failover.yaml',
