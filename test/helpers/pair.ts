@@ -214,7 +214,7 @@ async function install(root: string, certname: string, order: InstallOrder): Pro
     sampleConfig: '---\n',
     newEpochId: () => epochId,
     machine: { certname },
-    platform: 'puppet',
+    platform: 'puppet' as const,
   };
   for (const change of installChanges(parts, order)) if (await change.isNeeded()) await change.make();
   mkdirSync(paths.run, { recursive: true, mode: 0o700 });
