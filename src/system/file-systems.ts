@@ -3,8 +3,9 @@ import { dirname, resolve } from 'node:path';
 import { diskIsFull, diskTroubles, Failure, nothingLost, type DiskTrouble } from '../errors.ts';
 
 /**
- * A failure for a full or read-only disk, which names the file system and not one of many files in it: so it is one cause, said
- * once. `used` are directories that may lie on it, asked where the error does not tell. Any other failure is given back as it is.
+ * A failure for a full or read-only disk, which names the file system and not one of many files in it: so it is one cause,
+ * said once, though each tool has its own words for it. `used` are directories that may lie on it, asked where the error does
+ * not tell. Any other failure is given back as it is.
  */
 export function namingDisk(failure: Failure, used: readonly string[]): Failure {
   const trouble = diskTroubles.find(({ what }) => what === failure.what);
@@ -12,9 +13,8 @@ export function namingDisk(failure: Failure, used: readonly string[]): Failure {
   const path = pathIn(failure) ?? fullest(used);
   if (path === undefined) return failure;
   const where = mountPointOf(path);
-  const why = failure.why?.split(',')[0];
   const hint = hintFor(trouble, where);
-  return new Failure(failure.class, failure.what, { where, ...(why && { why }), hint, cause: failure.cause });
+  return new Failure(failure.class, failure.what, { where, hint, cause: failure.cause });
 }
 
 const hintFor = ({ hint }: DiskTrouble, where: string): string => `${hint(` ${where}`)}. ${nothingLost}`;

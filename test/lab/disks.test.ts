@@ -38,6 +38,7 @@ beforeAll(async () => {
   pair = { ...rest, a, b: { ...b, path: b.pathWithMounts, cadir: b.pathWithMounts(cadir) } };
 }, 300_000);
 beforeEach(async () => {
+  for (const disk of Object.values(disks)) await disk.mount('rw').then(disk.free); // of a test that failed
   for (const operation of [certificates, files, groups, databases]) await operation.untilThere(sidesOf(pair));
   await untilAgreed(pair);
   for (const { syslog } of [pair.a, pair.b]) syslog.forget();
