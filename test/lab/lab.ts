@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { acquireLock, type Lock } from '../../src/system/lock.ts';
 import { createDisk } from './disk.ts';
 import { createHost, type Host } from './host.ts';
 import { imageDirectory } from './image.ts';
@@ -51,5 +52,14 @@ export async function clearLab(name: string, say: (line: string) => void): Promi
   await lab.down({ wipe: true });
 }
 
-export const knownLabs = async (): Promise<string[]> =>
-  (await readdir(cache).catch((): string[] => [])).flatMap((name) => /^lab-(.+)$/.exec(name)?.[1] ?? []);
+/** One run at a time: it would end another one's hosts. */
+export async function lockTests(): Promise<Lock> {
+  await mkdir(cache, { recursive: true });
+  return await acquireLock(join(cache, 'tests.lock'), 'tests of the lab');
+}
+
+/** Ends all that tests left; to be called under their lock. */
+export async function clearTests(say: (line: string) => void): Promise<void> {
+  const labs = (await readdir(cache)).flatMap((name) => /^lab-(test.*)$/.exec(name)?.[1] ?? []);
+  for (const name of labs) await clearLab(name, say);
+}

@@ -2,7 +2,8 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { openLab, type Lab } from './lab.ts';
+import { isBusy } from '../../src/system/lock.ts';
+import { clearTests, lockTests, openLab, type Lab } from './lab.ts';
 import { bootstrapPair } from './pair.ts';
 import { hostNames, type HostName } from './switch.ts';
 
@@ -15,7 +16,7 @@ scripts/lab unplug HOST                its cable is out
 scripts/lab heal                       the network is whole again
 scripts/lab kill HOST [--power-loss]   ends a host without a word; with --power-loss, what was not synced is gone
 scripts/lab probe                      tells whether a host can start on this machine
-scripts/lab down [--wipe]              shuts all down; with --wipe the disks go too
+scripts/lab down [--wipe]              shuts all down, also what interrupted tests left; with --wipe the disks go too
 HOST is one of ${hostNames.join(', ')}.`;
 
 const { values, positionals } = parseArgs({
@@ -41,7 +42,7 @@ const verbs: Readonly<Record<string, (lab: Lab, rest: readonly string[]) => Prom
   heal: ({ network }) => network.heal(),
   kill: (lab, [name]) => lab.host(hostOf(name)).die({ powerLoss: values['power-loss'] }),
   probe: () => probe(),
-  down: (lab) => lab.down({ wipe: values.wipe }),
+  down: (lab) => down(lab),
 };
 
 async function up(lab: Lab): Promise<void> {
@@ -49,6 +50,16 @@ async function up(lab: Lab): Promise<void> {
   await Promise.all([a.boot(), b.boot()]);
   if (!values.bare && !existsSync(b.path('/opt/pe_failover'))) await bootstrapPair(lab, console.error);
   console.error('mastera and masterb are up. Type: ./scripts/lab exec masterb pe-failover status');
+}
+
+/** Also the hosts of tests that were interrupted; those of tests that run stay. */
+async function down(lab: Lab): Promise<void> {
+  await lab.down({ wipe: values.wipe });
+  const lock = await lockTests().catch((error: unknown) => {
+    if (!isBusy(error)) throw error;
+  });
+  if (lock !== undefined) await clearTests(console.error);
+  await lock?.release();
 }
 
 /** Throws what keeps a host from starting on this machine. */
