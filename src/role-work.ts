@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RoleWork } from './agent/role-session.ts';
 import type { OwnUnits } from './agent/own-units.ts';
+import type { Config } from './config.ts';
 import { jobConfig, program, template, type Host, type Master } from './app.ts';
 import { knownPeer } from './drops/greeter.ts';
 import { pinHostKey } from './drops/known-hosts.ts';
@@ -202,7 +203,13 @@ export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>):
     parallel: restore_dbs.jobs,
     limits: { agentRunMs: restore_dbs.agent_run_wait, healthyMs: restore_dbs.health_wait },
     stagedLimitMs: restore_dbs.staged_limit,
+    brakes: brakesOf(config.brakes),
   };
+}
+
+function brakesOf({ ca, classifier, databases, files }: Config['brakes']): JobSettings['brakes'] {
+  const limits = ({ percent, least }: Config['brakes']['ca']) => ({ share: percent / 100, atLeast: least });
+  return { ca: limits(ca), classifier: limits(classifier), databases: limits(databases), files: limits(files) };
 }
 
 /** Root's own machine with systemd has units of ours; undefined elsewhere. */

@@ -159,6 +159,7 @@ function updatePassiveFiles(host: SpareHost): Job {
     archive: join(paths.archive, 'sync-files'),
     replaced: join(paths.archive, 'replaced-files'),
     keptArchives: settings.keptArchives,
+    limits: settings.brakes.files,
     everyMs: settings.every.updateFiles,
   });
 }
@@ -173,6 +174,7 @@ function restoreNc(host: SpareHost): Job {
     archive: join(paths.archive, 'replaced-groups'),
     hostMap: settings.hostMap,
     furtherInfrastructure: settings.furtherInfrastructure,
+    limits: settings.brakes.classifier,
     triggers: [
       { kind: 'drop', streams: ['nc-dump'] },
       { kind: 'start' },
@@ -234,6 +236,7 @@ function restoreDbs(host: SpareHost): Job {
     timeoutMs: settings.timeout.restoreDbs,
     cron: settings.cron.restoreDbs,
     stagedLimitMs: settings.stagedLimitMs,
+    rowsLimits: settings.brakes.databases,
   });
 }
 

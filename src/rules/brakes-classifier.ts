@@ -1,5 +1,6 @@
 import { canonicalJson, sameJson } from './json.ts';
 import { rootId, type Group } from './groups.ts';
+import { isTooMuch, type VanishLimits } from './vanishing.ts';
 
 /** A reason to hold a tree until an admin says so. */
 export interface ClassifierBrake {
@@ -9,20 +10,14 @@ export interface ClassifierBrake {
   readonly difference: readonly string[];
 }
 
-export interface ClassifierLimits {
-  /** Held when more than this share of the groups vanishes, 0 to 1, and at least `atLeast` groups. */
-  readonly share: number;
-  readonly atLeast: number;
-}
-
-export const classifierLimits: ClassifierLimits = { share: 0.2, atLeast: 10 };
+export const classifierLimits: VanishLimits = { share: 0.2, atLeast: 10 };
 
 /** What in an incoming tree looks like a mistake, compared with the spare's live one. `wanted` is the merged tree. */
 export function classifierBrakes(
   incoming: readonly Group[],
   wanted: readonly Group[],
   live: readonly Group[],
-  limits: ClassifierLimits = classifierLimits,
+  limits: VanishLimits = classifierLimits,
 ): readonly ClassifierBrake[] {
   const brakes = [emptied(incoming, live), vanishing(wanted, live, limits), rootRule(incoming, live)];
   return brakes.filter((brake) => brake !== undefined);
@@ -39,13 +34,13 @@ function emptied(incoming: readonly Group[], live: readonly Group[]): Classifier
 function vanishing(
   wanted: readonly Group[],
   live: readonly Group[],
-  limits: ClassifierLimits,
+  limits: VanishLimits,
 ): ClassifierBrake | undefined {
   const ids = new Set(wanted.map((group) => group.id));
   const names = new Set(wanted.map(nameOf));
   // A group that was made again under another id, or renamed, is still there.
   const gone = live.filter((group) => !ids.has(group.id) && !names.has(nameOf(group)));
-  if (gone.length < limits.atLeast || gone.length <= live.length * limits.share) return undefined;
+  if (!isTooMuch(gone.length, live.length, limits)) return undefined;
   const sentence = `${gone.length} of ${live.length} node groups would vanish from the spare`;
   return { rule: 'groups-vanish', sentence, difference: gone.map(removed) };
 }

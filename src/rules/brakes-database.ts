@@ -1,4 +1,5 @@
 import { counted } from './spoken.ts';
+import { isTooMuch, type VanishLimits } from './vanishing.ts';
 
 /** What a database holds, roughly: enough to see a mistake in it. */
 export interface DatabaseShape {
@@ -16,27 +17,33 @@ export interface DatabaseBrake {
   readonly difference: readonly string[];
 }
 
+/** Of the rows of one table. */
+export const rowsLimits: VanishLimits = { share: 0.5, atLeast: 10 };
+
 /** Both are databases with the same name. */
-export function databaseBrakes(database: string, live: DatabaseShape, staged: DatabaseShape): DatabaseBrake[] {
-  const brakes = [rowsVanish(database, live.rows, staged.rows), administratorsVanish(database, live, staged)];
+export function databaseBrakes(
+  database: string,
+  live: DatabaseShape,
+  staged: DatabaseShape,
+  limits: VanishLimits = rowsLimits,
+): DatabaseBrake[] {
+  const brakes = [rowsVanish(database, live.rows, staged.rows, limits), administratorsVanish(database, live, staged)];
   return brakes.filter((brake) => brake !== undefined);
 }
 
 const emptiedFloor = 3;
-const lostFloor = 10;
-const lostShare = 0.5;
 
 function rowsVanish(
   database: string,
   live: DatabaseShape['rows'],
   staged: DatabaseShape['rows'],
+  limits: VanishLimits,
 ): DatabaseBrake | undefined {
   const losses = Object.entries(live).flatMap(([table, before]) => {
     const after = staged[table] ?? 0;
     const isEmptied = after === 0 && before >= emptiedFloor;
-    const isMostlyLost = before - after >= lostFloor && before - after > before * lostShare;
-    if (!isEmptied && !isMostlyLost) return [];
-    return [{ table, before, after, what: isEmptied ? 'all of its rows' : 'more than half of its rows' }];
+    if (!isEmptied && !isTooMuch(before - after, before, limits)) return [];
+    return [{ table, before, after, what: isEmptied ? 'all of its rows' : 'too many of its rows' }];
   });
   if (losses.length === 0) return undefined;
   const shown = losses.slice(0, 5).map(({ table, before, after }) => `${table} ${before} -> ${after}`);

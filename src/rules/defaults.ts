@@ -21,7 +21,7 @@ const common = {
   ssh: { port: 22 },
   ca: { exclude_certs: [], serial_gap: 100_000 },
   files: [],
-  brakes: { ca: brake, classifier: brake, databases: brake, files: brake },
+  brakes: { ca: brake, classifier: brake, databases: { percent: 50, least: 10 }, files: brake },
   freshness: { sync_certs: '15m', sync_files: '15m', nc_dump: '3h', db_dump: '3h' },
   retention: { age: '30d', nc_dump: 24, db_dump: 24, max_size: '20GB', free_space: '1GB' },
   web: { page_listen: '127.0.0.1:8186', health_listen: 'off' },

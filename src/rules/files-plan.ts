@@ -66,9 +66,3 @@ export function withLeftOut(
 /** True when the relative path is one of the listed ones or lies below it. */
 export const isBelow = (path: string, listed: readonly string[]): boolean =>
   listed.some((one) => `/${path}` === one || `/${path}`.startsWith(one.endsWith('/') ? one : `${one}/`));
-
-/** Everything would go: an unmounted file system or an emptied source, rather than a wish. The sentence, or undefined. */
-export function wouldEmpty(knownFiles: number, after: number): string | undefined {
-  if (knownFiles === 0 || after > 0) return undefined;
-  return `the active has none of the ${knownFiles} files any more: is a file system not mounted there?`;
-}

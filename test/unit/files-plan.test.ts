@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { directoriesIn, isBelow, planFiles, withLeftOut, wouldEmpty } from '../../src/rules/files-plan.ts';
+import { directoriesIn, isBelow, planFiles, withLeftOut } from '../../src/rules/files-plan.ts';
 import { failureOfAll, obstacleAt, spokenObstacles } from '../../src/rules/obstacles.ts';
 import {
   addWeight,
@@ -52,15 +52,6 @@ describe('what a drop of files does here', () => {
     expect(isBelow('etc/a/b', ['/etc/a'])).toBe(true);
     expect(isBelow('etc/ab', ['/etc/a'])).toBe(false);
     expect(isBelow('etc', ['/etc/a'])).toBe(false);
-  });
-  it.each([
-    [0, 0, undefined],
-    [10, 1, undefined],
-    [10, 0, 'the active has none of the 10 files any more'],
-  ])('%d files known, %d after: held when nothing would be left', (known, after, sentence) => {
-    const said = wouldEmpty(known, after);
-    if (sentence === undefined) expect(said).toBeUndefined();
-    else expect(said).toContain(sentence);
   });
 });
 

@@ -4,7 +4,7 @@ import type { Outcome, PassContext } from '../job.ts';
 import type { Staged } from './record.ts';
 import type { RestoreDbsOptions } from './tools.ts';
 
-type Tools = Pick<RestoreDbsOptions, 'holds' | 'intake'>;
+type Tools = Pick<RestoreDbsOptions, 'holds' | 'intake' | 'rowsLimits'>;
 interface Raised extends DatabaseBrake {
   readonly holdId: string;
 }
@@ -22,7 +22,7 @@ export async function brakeOn(
     log.warning(`The tables of ${database} are not as they are known: whether an administrator is left cannot be told`);
   }
   const raised: Raised[] = [];
-  for (const brake of databaseBrakes(database, live, shape))
+  for (const brake of databaseBrakes(database, live, shape, tools.rowsLimits))
     raised.push({ ...brake, holdId: await tools.holds.raise({ ...brake, stream: drop.stream, drop }) });
   await closeOthers(tools, drop.stream, raised);
   for (const { holdId, sentence, rule, difference } of raised) {

@@ -5,6 +5,7 @@ import type { Host } from '../../puppet/database-facts.ts';
 import type { SwitchTools } from '../../puppet/database-switch.ts';
 import type { Health } from '../../puppet/health.ts';
 import type { KeyFiles } from '../../puppet/key-files.ts';
+import type { VanishLimits } from '../../rules/vanishing.ts';
 import type { Journal } from '../../system/journal.ts';
 import type { Postgres } from '../../system/postgres.ts';
 import type { ServiceManager } from '../../system/service-manager.ts';
@@ -51,4 +52,6 @@ export interface RestoreDbsOptions extends SwitchParts {
   readonly cron?: string;
   /** How long a loaded database may wait for its switch before a WARNING says so. */
   readonly stagedLimitMs?: number;
+  /** How many rows of a table may vanish before the switch is held. */
+  readonly rowsLimits?: VanishLimits;
 }

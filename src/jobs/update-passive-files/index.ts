@@ -1,25 +1,28 @@
 import { pruneArchive } from '../../drops/archive.ts';
 import type { VerifiedDrop } from '../../drops/intake.ts';
-import { counted } from '../../rules/spoken.ts';
-import { isBelow, planFiles, withLeftOut, wouldEmpty, type FilesPlan } from '../../rules/files-plan.ts';
+import { filesBrake } from '../../rules/brakes-files.ts';
+import { planFiles, withLeftOut, type FilesPlan } from '../../rules/files-plan.ts';
 import type { Manifest } from '../../rules/manifest.ts';
-import { failureOfAll, spokenObstacles, type Obstacle } from '../../rules/obstacles.ts';
+import { failureOfAll, type Obstacle } from '../../rules/obstacles.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
+import type { VanishLimits } from '../../rules/vanishing.ts';
 import type { SetChanges } from '../../system/accepted-set.ts';
 import { readAccounts, type Accounts } from '../../system/accounts.ts';
 import { recover, runOperation, type Journal } from '../../system/journal.ts';
-import type { JobLog } from '../../system/log.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
-import { applyOperation, entryOf, pathsOf, type ApplyArguments } from './apply.ts';
-import { heal, pruneReplaced, replacedAt, stream, type HealTools } from './heal.ts';
+import { applyOperation, entryOf, type ApplyArguments } from './apply.ts';
+import { heal, stream, type HealTools } from './heal.ts';
+import { carryOutReleased, closeMended, raise, type HeldRemovals } from './held.ts';
 import { leftOutOf, type LeftOut } from './left-out.ts';
-import { attemptEach, removeFile, sweepBesideFiles } from './place.ts';
+import { sweepBesideFiles } from './place.ts';
 
 export interface UpdatePassiveFilesTools extends HealTools {
   readonly journal: Journal;
   /** What drops replaced. */
   readonly archive: string;
   readonly everyMs: number;
+  /** How many files may vanish before the removals are held. */
+  readonly limits?: VanishLimits;
 }
 
 /** Places what `sync-files` brought, and puts back what drifted since. */
@@ -69,13 +72,14 @@ async function apply(
   await pruneArchive(tools.archive, tools.keptArchives);
   const leftOut = leftOutOf(manifest, plan, obstacles);
   await tools.leftOut.write(leftOut);
+  await closeMended(tools);
   return await conclude(tools, context, { drop, plan, held, obstacles, why: leftOut.why });
 }
 
 interface Planned {
   readonly plan: FilesPlan;
   /** Deletions that are not done, and why. */
-  readonly held: { readonly sentence: string; readonly paths: readonly string[] } | undefined;
+  readonly held: HeldRemovals | undefined;
 }
 
 /** The drop, and what earlier ones brought that could not be made live yet. */
@@ -89,11 +93,12 @@ function planOf(
   const drop = { files: manifest.files, deleted: changes.remove };
   const full = planFiles(withLeftOut(drop, leftOut), { allowed, keyFiles });
   const before = tools.home.set.count();
-  const sentence = wouldEmpty(before, before - changes.remove.length + newcomers(tools, manifest));
-  if (sentence === undefined) return { plan: full, held: undefined };
+  const counts = { before, removed: changes.remove.length, added: newcomers(tools, manifest) };
+  const brake = filesBrake(counts, tools.limits);
+  if (brake === undefined) return { plan: full, held: undefined };
   const isHeld = (path: string): boolean => changes.remove.includes(path);
   const plan = { ...full, remove: full.remove.filter((path) => !isHeld(path)) };
-  return { plan, held: { sentence, paths: full.remove.filter(isHeld) } };
+  return { plan, held: { ...brake, paths: full.remove.filter(isHeld) } };
 }
 
 interface Applied {
@@ -132,18 +137,6 @@ async function conclude(
   return { kind: 'done', why, detail: { sequence: drop.manifest.sequence } };
 }
 
-async function raise(
-  { holds }: UpdatePassiveFilesTools,
-  log: JobLog,
-  manifest: Manifest,
-  { sentence, paths }: NonNullable<Planned['held']>,
-): Promise<string> {
-  const difference = paths.map((path) => `- /${path}`);
-  const holdId = await holds.raise({ rule: 'files-source-empty', stream, sentence, difference, drop: manifest });
-  log.failure(`Held: ${sentence} Type: pe-failover release ${holdId}, or pe-failover discard ${holdId}`);
-  return holdId;
-}
-
 function changesOf({ home }: UpdatePassiveFilesTools, manifest: Manifest): SetChanges {
   const put = manifest.files.map(entryOf);
   if (manifest.kind !== 'whole') return { put, remove: manifest.deleted };
@@ -162,24 +155,4 @@ const newcomers = ({ home }: UpdatePassiveFilesTools, manifest: Manifest): numbe
 function keptBy({ home }: UpdatePassiveFilesTools): (sha256: string) => boolean {
   const kept = new Set([...home.set.all()].map(({ sha256 }) => sha256));
   return (sha256) => kept.has(sha256);
-}
-
-/** Deletions that an admin let through; a path that the active has again is not deleted. */
-async function carryOutReleased(tools: UpdatePassiveFilesTools, { log, fence, clock }: PassContext): Promise<void> {
-  const { holds, home, allowed } = tools;
-  for (const hold of await holds.list()) {
-    if (hold.stream !== stream || hold.decision === 'open') continue;
-    const paths = hold.difference.map((line) => line.replace(/^- \//, ''));
-    const stand = paths.filter((path) => home.set.get(path) === undefined && isBelow(path, allowed));
-    if (hold.decision === 'released') {
-      await fence();
-      const obstacles: Obstacle[] = [];
-      const archive = replacedAt(tools, clock.now());
-      await attemptEach(pathsOf(stand), obstacles, ({ path }) => removeFile(home, path, archive));
-      if (obstacles.length > 0) log.warning(`Not removed, remove it by hand: ${spokenObstacles(obstacles)}`);
-      log.success(`Released hold ${hold.id}: ${counted(stand.length - obstacles.length, 'file')} removed`);
-      await pruneReplaced(tools);
-    }
-    await holds.close(hold.id);
-  }
 }
