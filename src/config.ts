@@ -132,6 +132,7 @@ const schema = map({
   freshness: map({ sync_certs: time, sync_files: time, nc_dump: time, db_dump: time }),
   retention: map({ age: time, nc_dump: count(1, 1000), db_dump: count(1, 100), max_size: size, free_space: size }),
   web: map({ page_listen: listen, health_listen: listen }),
+  witness: map({ path: absolute.optional(), command: command.optional() }),
   hooks: map({ after_promote: listOf(command), after_demote: listOf(command), on_failure: listOf(command) }),
 });
 

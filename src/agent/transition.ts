@@ -23,6 +23,8 @@ export interface TransitionParts {
   readonly peer: (fact: JudgedFact) => Promise<Pairing | undefined>;
   /** The peer's epoch as it says itself; undefined when it does not answer within 3 s. */
   readonly askPeer: (fact: JudgedFact) => Promise<Epoch | undefined>;
+  /** Why the witness forbids a promotion, where it does. */
+  readonly witness: () => Promise<string | undefined>;
   /** Ends the session of the old role at its next safe points. */
   readonly leave: () => Promise<void>;
   /** Applies what was verified and is pending, as the spare that this still is. Throws `interrupted` when the fact changes. */
@@ -94,8 +96,8 @@ async function promote(
   const peerEpoch = await parts.askPeer(fact);
   const known = await parts.epochs.read(); // a pending drop may have raised it
   const { stale, missing } = judgeData(ageOf(parts, known, peerEpoch));
-  if (stale !== undefined && !(await parts.epochs.isStalePermitted()))
-    return await suspend(parts, fact, known, { kind: 'suspend', why: stale, hint: forceHint });
+  const objection = await objectionTo(parts, stale);
+  if (objection !== undefined) return await suspend(parts, fact, known, objection);
   if (stale !== undefined) await parts.forced();
   const peer = await parts.peer(fact);
   await demandStillWanted(parts, fact);
@@ -109,6 +111,22 @@ async function promote(
   return await open(parts, fact, 'active', epoch, why);
 }
 
+/** What speaks against a promotion, by what this master knows and by what lies outside. */
+async function objectionTo(
+  { epochs, witness }: TransitionParts,
+  stale: string | undefined,
+): Promise<Suspension | undefined> {
+  if (stale !== undefined && !(await epochs.isStalePermitted()))
+    return { kind: 'suspend', why: stale, hint: forceHint };
+  const forbidden = await witness();
+  if (forbidden === undefined) return undefined;
+  return { kind: 'suspend', why: `the witness forbids the promotion: ${forbidden}`, hint: witnessHint };
+}
+
+type Suspension = Extract<Transition, { kind: 'suspend' }>;
+
+const witnessHint =
+  'When it permits it, type: systemctl restart pe-failover. To stay the spare, write pe_failover_mode: passive into the fact';
 const forceHint = 'To promote it all the same, type: pe-failover promote --force-stale';
 
 const ageOf = ({ streams }: TransitionParts, known: EpochState | undefined, peer: Epoch | undefined): DataAge => ({
@@ -160,7 +178,7 @@ async function suspend(
   parts: TransitionParts,
   fact: JudgedFact,
   known: EpochState | undefined,
-  plan: Extract<Transition, { kind: 'suspend' }>,
+  plan: Suspension,
 ): Promise<Entered> {
   await parts.gate.write({ role: 'suspended', epoch: known?.seen ?? noEpoch, fact: fact.sha256, closed: plan.why });
   await parts.leave();

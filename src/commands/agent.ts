@@ -5,6 +5,7 @@ import { reportStatus } from '../agent/status.ts';
 import { toFailure } from '../errors.ts';
 import { writeFileAtomic } from '../system/files.ts';
 import { isBusy } from '../system/lock.ts';
+import { whyForbidden } from '../agent/witness.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
 import { foreignState, openHost, openMasterPatiently, peerOf, type Master } from '../app.ts';
@@ -68,6 +69,7 @@ async function agentOf(master: Master, progress?: (point: TransitionPoint) => vo
       forced: () => markStale(createState(master.paths.streams)),
       peer: (fact) => peerOf(master.paths, fact, log),
       askPeer: (fact) => askPeer(master, fact),
+      witness: () => whyForbidden(master.config.witness, master.exec),
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
       streams: streamsOf(master).map(({ name }) => name),
       ...(progress === undefined ? {} : { progress }),
