@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openTestCa } from '../stand-in/ca.ts';
@@ -95,14 +95,21 @@ const madeThere: Operation = {
     const ca = await openTestCa(spare.cadir);
     await ca.signMany([`there-${n}.lab`, `gone-${n}.lab`]);
     await ca.clean(`gone-${n}.lab`);
+    await compareNow(spare);
   },
   untilThere: async ({ active, spare }) => {
-    // What a whole compare finds after five minutes is found at once.
-    await spare.sh('pe-failover run update-passive-ca || true', { timeoutMs: 60_000 });
-    await untilSameCa(spare, active, 60_000);
+    await compareNow(spare);
+    const made = (master: LabMaster): string[] =>
+      readdirSync(join(master.cadir, 'signed')).filter((name) => name.startsWith('there-'));
+    const has = (): boolean => made(spare).every((name) => made(active).includes(name));
+    await eventually('the active has what the spare made', has, { withinMs: 60_000 });
     await untilSameCa(active, spare, 60_000);
   },
 };
+
+/** What a whole compare finds after five minutes is found at once. */
+const compareNow = (spare: LabMaster): Promise<string> =>
+  spare.sh('pe-failover run update-passive-ca || true', { timeoutMs: 60_000 });
 
 /** What the spare made comes first: until the active has its revocations, their lists differ. */
 export const operations: readonly Operation[] = [madeThere, certificates, files, databases, groups];
