@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DatabasePair } from './database-pair.ts';
-import { toolsOn, type Process } from './hunted.ts';
+import { isAlive, toolsOn, type Process } from './hunted.ts';
 import { pathsBelow } from './pair.ts';
 import { until } from './trees.ts';
 
@@ -13,7 +13,7 @@ export async function held(pair: DatabasePair, tool: 'pg_dump' | 'pg_restore'): 
       found = tool === 'pg_dump' ? dumping(pair) : toolsOn(pair.passive.socket, tool);
       return found.length >= (tool === 'pg_dump' ? 1 : 3); // two workers
     });
-    for (const { pid } of found) process.kill(pid, 'SIGSTOP');
+    for (const { pid } of found.filter(({ pid }) => isAlive(pid))) process.kill(pid, 'SIGSTOP');
     if (tool === 'pg_restore' || !existsSync(join(workOf(pair), 'toc.dat'))) return found;
     goOn(found); // too late: it writes that at its end
     await pair.change();
@@ -30,5 +30,5 @@ function dumping(pair: DatabasePair): Process[] {
 }
 
 export function goOn(processes: readonly Process[]): void {
-  for (const { pid } of processes) process.kill(pid, 'SIGCONT');
+  for (const { pid } of processes) if (isAlive(pid)) process.kill(pid, 'SIGCONT');
 }

@@ -91,11 +91,12 @@ const madeThere: Operation = {
   sender: 'greet-spare',
   job: 'fetch-made-here',
   doneBy: 'active',
-  change: async ({ spare }, n) => {
+  change: async ({ active, spare }, n) => {
     const ca = await openTestCa(spare.cadir);
     await ca.signMany([`there-${n}.lab`, `gone-${n}.lab`]);
     await ca.clean(`gone-${n}.lab`);
     await compareNow(spare);
+    await active.sh('pe-failover run fetch-made-here >/dev/null 2>&1 &'); // as its next greeting would, in half a minute
   },
   untilThere: async ({ active, spare }) => {
     await compareNow(spare);
