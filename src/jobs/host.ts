@@ -3,7 +3,7 @@ import type { AgentRuns } from '../puppet/agent-runs.ts';
 import type { Classifier } from '../puppet/classifier.ts';
 import type { Health } from '../puppet/health.ts';
 import type { Paths } from '../rules/paths.ts';
-import type { VanishLimits } from '../rules/vanishing.ts';
+import type { BrakeLimits } from '../rules/brake-limits.ts';
 import type { Exec } from '../system/exec.ts';
 import type { Postgres } from '../system/postgres.ts';
 import type { ServiceManager } from '../system/service-manager.ts';
@@ -51,7 +51,7 @@ export interface JobSettings {
   readonly limits: { readonly agentRunMs: number; readonly healthyMs: number };
   readonly stagedLimitMs: number;
   /** How much may vanish at once before it is held. */
-  readonly brakes: Readonly<Record<'ca' | 'classifier' | 'databases' | 'files', VanishLimits>>;
+  readonly brakes: Readonly<Record<'ca' | 'classifier' | 'databases' | 'files', BrakeLimits>>;
 }
 
 export interface JobHost {

@@ -1,6 +1,6 @@
 import { canonicalJson, sameJson } from './json.ts';
 import { rootId, type Group } from './groups.ts';
-import { isTooMuch, type VanishLimits } from './vanishing.ts';
+import { isTooMuch, type BrakeLimits } from './brake-limits.ts';
 
 /** A reason to hold a tree until an admin says so. */
 export interface ClassifierBrake {
@@ -10,14 +10,14 @@ export interface ClassifierBrake {
   readonly difference: readonly string[];
 }
 
-export const classifierLimits: VanishLimits = { share: 0.2, atLeast: 10 };
+export const classifierLimits: BrakeLimits = { share: 0.2, atLeast: 10 };
 
 /** What in an incoming tree looks like a mistake, compared with the spare's live one. `wanted` is the merged tree. */
 export function classifierBrakes(
   incoming: readonly Group[],
   wanted: readonly Group[],
   live: readonly Group[],
-  limits: VanishLimits = classifierLimits,
+  limits: BrakeLimits = classifierLimits,
 ): readonly ClassifierBrake[] {
   const brakes = [emptied(incoming, live), vanishing(wanted, live, limits), rootRule(incoming, live)];
   return brakes.filter((brake) => brake !== undefined);
@@ -31,11 +31,7 @@ function emptied(incoming: readonly Group[], live: readonly Group[]): Classifier
   return { rule: 'source-empty', sentence, difference: here.map(removed) };
 }
 
-function vanishing(
-  wanted: readonly Group[],
-  live: readonly Group[],
-  limits: VanishLimits,
-): ClassifierBrake | undefined {
+function vanishing(wanted: readonly Group[], live: readonly Group[], limits: BrakeLimits): ClassifierBrake | undefined {
   const ids = new Set(wanted.map((group) => group.id));
   const names = new Set(wanted.map(nameOf));
   // A group that was made again under another id, or renamed, is still there.

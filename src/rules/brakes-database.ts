@@ -1,5 +1,5 @@
 import { counted } from './spoken.ts';
-import { isTooMuch, type VanishLimits } from './vanishing.ts';
+import { isTooMuch, type BrakeLimits } from './brake-limits.ts';
 
 /** What a database holds, roughly: enough to see a mistake in it. */
 export interface DatabaseShape {
@@ -18,14 +18,14 @@ export interface DatabaseBrake {
 }
 
 /** Of the rows of one table. */
-export const rowsLimits: VanishLimits = { share: 0.5, atLeast: 10 };
+export const rowsLimits: BrakeLimits = { share: 0.5, atLeast: 10 };
 
 /** Both are databases with the same name. */
 export function databaseBrakes(
   database: string,
   live: DatabaseShape,
   staged: DatabaseShape,
-  limits: VanishLimits = rowsLimits,
+  limits: BrakeLimits = rowsLimits,
 ): DatabaseBrake[] {
   const brakes = [rowsVanish(database, live.rows, staged.rows, limits), administratorsVanish(database, live, staged)];
   return brakes.filter((brake) => brake !== undefined);
@@ -37,7 +37,7 @@ function rowsVanish(
   database: string,
   live: DatabaseShape['rows'],
   staged: DatabaseShape['rows'],
-  limits: VanishLimits,
+  limits: BrakeLimits,
 ): DatabaseBrake | undefined {
   const losses = Object.entries(live).flatMap(([table, before]) => {
     const after = staged[table] ?? 0;

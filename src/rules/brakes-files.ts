@@ -1,5 +1,5 @@
 import { counted } from './spoken.ts';
-import { isTooMuch, type VanishLimits } from './vanishing.ts';
+import { isTooMuch, type BrakeLimits } from './brake-limits.ts';
 
 /** Why removals of files wait for a person. */
 export interface FilesBrake {
@@ -7,12 +7,12 @@ export interface FilesBrake {
   readonly sentence: string;
 }
 
-export const filesLimits: VanishLimits = { share: 0.2, atLeast: 10 };
+export const filesLimits: BrakeLimits = { share: 0.2, atLeast: 10 };
 
 /** `before`: files that the active had; `removed`: of these, how many it has no more; `added`: new ones. */
 export function filesBrake(
   { before, removed, added }: { readonly before: number; readonly removed: number; readonly added: number },
-  limits: VanishLimits = filesLimits,
+  limits: BrakeLimits = filesLimits,
 ): FilesBrake | undefined {
   if (removed === 0) return undefined;
   if (before - removed + added === 0) {

@@ -5,7 +5,7 @@ import type { Host } from '../../puppet/database-facts.ts';
 import type { SwitchTools } from '../../puppet/database-switch.ts';
 import type { Health } from '../../puppet/health.ts';
 import type { KeyFiles } from '../../puppet/key-files.ts';
-import type { VanishLimits } from '../../rules/vanishing.ts';
+import type { BrakeLimits } from '../../rules/brake-limits.ts';
 import type { Journal } from '../../system/journal.ts';
 import type { Postgres } from '../../system/postgres.ts';
 import type { ServiceManager } from '../../system/service-manager.ts';
@@ -53,5 +53,5 @@ export interface RestoreDbsOptions extends SwitchParts {
   /** How long a loaded database may wait for its switch before a WARNING says so. */
   readonly stagedLimitMs?: number;
   /** How many rows of a table may vanish before the switch is held. */
-  readonly rowsLimits?: VanishLimits;
+  readonly rowsLimits?: BrakeLimits;
 }

@@ -4,7 +4,7 @@ import type { Intake, VerifiedDrop } from '../../drops/intake.ts';
 import { Failure, toFailure } from '../../errors.ts';
 import type { Classifier } from '../../puppet/classifier.ts';
 import { counted } from '../../rules/spoken.ts';
-import type { VanishLimits } from '../../rules/vanishing.ts';
+import type { BrakeLimits } from '../../rules/brake-limits.ts';
 import { classifierBrakes, classifierLimits } from '../../rules/brakes-classifier.ts';
 import { digestGroups, parseGroups, type Group } from '../../rules/groups.ts';
 import { mapHosts, type HostPair } from '../../rules/host-map.ts';
@@ -28,7 +28,7 @@ export interface RestoreNcSettings {
   readonly hostMap?: readonly HostPair[];
   /** Names of stock groups in which the spare keeps its own; see merge-groups.ts. */
   readonly furtherInfrastructure?: readonly string[];
-  readonly limits?: VanishLimits;
+  readonly limits?: BrakeLimits;
   readonly triggers?: readonly Trigger[];
 }
 

@@ -5,7 +5,7 @@ import { planFiles, withLeftOut, type FilesPlan } from '../../rules/files-plan.t
 import type { Manifest } from '../../rules/manifest.ts';
 import { failureOfAll, type Obstacle } from '../../rules/obstacles.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
-import type { VanishLimits } from '../../rules/vanishing.ts';
+import type { BrakeLimits } from '../../rules/brake-limits.ts';
 import type { SetChanges } from '../../system/accepted-set.ts';
 import { readAccounts, type Accounts } from '../../system/accounts.ts';
 import { recover, runOperation, type Journal } from '../../system/journal.ts';
@@ -22,7 +22,7 @@ export interface UpdatePassiveFilesTools extends HealTools {
   readonly archive: string;
   readonly everyMs: number;
   /** How many files may vanish before the removals are held. */
-  readonly limits?: VanishLimits;
+  readonly limits?: BrakeLimits;
 }
 
 /** Places what `sync-files` brought, and puts back what drifted since. */
