@@ -5,6 +5,7 @@ import { topNames } from '../rules/ca-paths.ts';
 import { dropName, type ManifestFile } from '../rules/manifest.ts';
 import type { CaPlan } from '../rules/ca-plan.ts';
 import type { DropReference } from '../rules/receipt.ts';
+import type { SerialOverlap } from '../rules/serial-overlaps.ts';
 import { counted } from '../rules/spoken.ts';
 import type { AcceptedEntry, AcceptedSet } from '../system/accepted-set.ts';
 import { readAccounts } from '../system/accounts.ts';
@@ -42,6 +43,8 @@ export interface CaPassRequest {
   /** What becomes the accepted set with the last step; undefined: it stays. */
   readonly accept: ResolvedDrop | undefined;
   readonly brakes: boolean;
+  /** Told before anything is done: afterwards both lines stand in the inventory, and nothing shows that one is new. */
+  readonly onOverlaps: (overlaps: readonly SerialOverlap[]) => void;
   readonly job: string;
 }
 
@@ -68,6 +71,7 @@ export interface Applied {
 export async function applyWish(tools: CaPassTools, request: CaPassRequest, context: CaPassContext): Promise<Applied> {
   const { wish, drop, accept } = request;
   const facts = await gatherFacts(wish, { ...tools, now: context.clock.now(), serialGap: tools.serialGap });
+  request.onOverlaps(facts.overlaps);
   const held = request.brakes ? await raiseHolds(tools, facts, drop, wish) : [];
   const plan = planFrom(wish, facts, new Set(held.flatMap(({ paths }) => paths)));
   if (plan.actions.length > 0 || accept !== undefined || held.length > 0) {

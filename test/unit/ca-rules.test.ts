@@ -48,7 +48,8 @@ describe('inventory', () => {
     `0x${formatSerial(serial)} 2026-01-01T00:00:00UTC 2026-02-01T00:00:00UTC /CN=n${serial}`;
 
   test('a line is read with its serial, end and name', () => {
-    expect(parseInventoryLine(entry(10n))).toEqual({ serial: 10n, notAfter: '2026-02-01T00:00:00UTC', name: 'n10' });
+    const [notBefore, notAfter] = ['2026-01-01T00:00:00UTC', '2026-02-01T00:00:00UTC'];
+    expect(parseInventoryLine(entry(10n))).toEqual({ serial: 10n, notBefore, notAfter, name: 'n10' });
   });
 
   test('the union by serial loses nothing, adds nothing twice, and ignores junk and leading zeros', () => {

@@ -12,6 +12,7 @@ import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
 import { ownOfCa } from '../../puppet/ca-made-here.ts';
 import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
 import { dropName, type Manifest } from '../../rules/manifest.ts';
+import { overlapKey, overlapSentence, type SerialOverlap } from '../../rules/serial-overlaps.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { AcceptedSet } from '../../system/accepted-set.ts';
 import type { ContentStore } from '../../system/content-store.ts';
@@ -48,7 +49,7 @@ const name = 'update-passive-ca';
 
 /** Verifies and applies what the active's CA became, and heals what drifted here. */
 export function createUpdatePassiveCa(tools: UpdatePassiveCaTools): Job {
-  const memory: Memory = { reported: '' };
+  const memory: Memory = { reported: '', overlaps: new Set() };
   return {
     name,
     role: 'passive',
@@ -60,6 +61,8 @@ export function createUpdatePassiveCa(tools: UpdatePassiveCaTools): Job {
 interface Memory {
   /** The last drift that was told to the active. */
   reported: string;
+  /** Serials given out twice that were said: a pass that is tried again says nothing twice. */
+  readonly overlaps: Set<string>;
 }
 
 async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<Outcome> {
@@ -72,12 +75,12 @@ async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const drop = await tools.intake.next(stream);
   // Rolled forward by deciding anew: what is done already needs no action any more.
   await tools.journal.close();
-  if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, drop, context);
+  if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, memory, drop, context);
   if (context.cause === 'drop' && interrupted === undefined) return { kind: 'unchanged', why: 'no drop is waiting' };
   if (tools.set.reference() === undefined) return { kind: 'waiting', why: 'nothing of the CA has arrived yet' };
   const foreign = await foreignCa(tools);
   if (foreign !== undefined) return holdAll(tools, memory, foreign);
-  await applyReleased(tools, context);
+  await applyReleased(tools, memory, context);
   return heal(tools, memory, context);
 }
 
@@ -91,7 +94,12 @@ async function sweep(live: LiveCa): Promise<void> {
   await sweepTemporary(live.path('signed'));
 }
 
-async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, context: PassContext): Promise<Outcome> {
+async function applyDrop(
+  tools: UpdatePassiveCaTools,
+  memory: Memory,
+  drop: VerifiedDrop,
+  context: PassContext,
+): Promise<Outcome> {
   const { manifest } = drop;
   const resolved = await resolveDrop(drop, tools.set, tools.content);
   if (typeof resolved === 'string') {
@@ -99,7 +107,8 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
     return { kind: 'waiting', why: `refused drop ${dropName(manifest)}: ${resolved}` };
   }
   const wish = wishOf(resolved, tools, manifest);
-  const applied = await applyWish(tools, { wish, drop: manifest, accept: resolved, brakes: true, job: name }, context);
+  const asked = { wish, drop: manifest, accept: resolved, brakes: true };
+  const applied = await applyWish(tools, { ...asked, ...ours(memory, context) }, context);
   // Before the word on the drop: an active that was set back asks for it then, for until it has that it signs with old serials.
   if (wish.united) await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
   tellWarnings(applied, context);
@@ -109,6 +118,16 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
   await tools.intake.settle(drop, verdict);
   return tell(verdict, applied, context);
 }
+
+/** What every apply of this job has in common. */
+const ours = ({ overlaps: said }: Memory, { log }: PassContext) => ({
+  job: name,
+  onOverlaps: (overlaps: readonly SerialOverlap[]): void => {
+    const news = overlaps.filter((overlap) => !said.has(overlapKey(overlap)));
+    if (news.length > 0) log.failure(overlapSentence(news));
+    for (const overlap of news) said.add(overlapKey(overlap));
+  },
+});
 
 function wishOf(resolved: ResolvedDrop, { set, certname }: UpdatePassiveCaTools, { detail }: Manifest): CaWish {
   const united = detail['united'] === true;
@@ -180,12 +199,12 @@ const some = (paths: readonly string[]): string =>
   `${paths.slice(0, shown).join(', ')}${paths.length > shown ? ` and ${paths.length - shown} more` : ''}`;
 
 /** Makes live what an admin released, as far as it still stands. */
-async function applyReleased(tools: UpdatePassiveCaTools, context: PassContext): Promise<void> {
+async function applyReleased(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<void> {
   for (const held of await tools.held.read()) {
     if (!(await tools.holds.isReleased(held.id))) continue;
     const wish = releasedWish(held, tools);
-    const drop = referenceOf(tools.set);
-    await applyWish(tools, { wish, drop, accept: undefined, brakes: false, job: name }, context);
+    const asked = { wish, drop: referenceOf(tools.set), accept: undefined, brakes: false };
+    await applyWish(tools, { ...asked, ...ours(memory, context) }, context);
     await tools.holds.close(held.id); // before it is forgotten: the release is no permit for the next time
     await tools.held.write((await tools.held.read()).filter(({ id }) => id !== held.id));
     context.log.success(`Released: ${held.rule}`);
@@ -220,7 +239,8 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const drift = await compareLive(tools);
   const drop = referenceOf(set);
   const wish = { ...drift.wish, accepted: (path: string) => set.get(path)?.sha256 };
-  const applied = await applyWish(tools, { wish, drop, accept: undefined, brakes: true, job: name }, context);
+  const asked = { wish, drop, accept: undefined, brakes: true };
+  const applied = await applyWish(tools, { ...asked, ...ours(memory, context) }, context);
   const back = drift.differs.filter((path) => !applied.own.includes(path));
   if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
