@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { brakeCa, type CaHold } from '../rules/brakes-ca.ts';
+import { brakeCa, type CaHold, type VanishFacts } from '../rules/brakes-ca.ts';
 import { kindOf } from '../rules/ca-paths.ts';
 import { planCa, type CaFile, type CaPlan } from '../rules/ca-plan.ts';
 import { decideCrls, decideInfraCrls, type CrlSituation, type IssuerDecision } from '../rules/crl.ts';
@@ -16,6 +16,7 @@ import { infraCrl, infraDecisions } from './ca-infra.ts';
 import { acceptedInventory, ownRenewals } from './ca-own.ts';
 import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
 import { overlapsWith } from './ca-overlaps.ts';
+import { vanishFacts, type VanishSides } from './ca-vanished.ts';
 
 /** What should become live: a drop, a healing, or something that was held and is released. */
 export interface CaWish {
@@ -28,6 +29,8 @@ export interface CaWish {
   readonly united?: true;
   readonly inventoryLines: readonly string[];
   readonly certificates: { readonly before: number; readonly after: number };
+  /** How many deletions the active has announced. */
+  readonly expected?: number;
   /** Revocations that a released hold lets go. */
   readonly forgiven: ReadonlySet<bigint>;
 }
@@ -36,6 +39,9 @@ export interface CaSides {
   readonly live: LiveCa;
   readonly set: AcceptedSet;
   readonly content: ContentStore;
+  readonly vanished: VanishSides['vanished'];
+  /** Removals that an open hold keeps. */
+  readonly waiting: readonly string[];
   readonly now: Date;
   readonly serialGap: bigint | undefined;
 }
@@ -49,6 +55,7 @@ export interface CaFacts extends CrlDecisions {
   readonly bad: ReadonlyMap<string, string>;
   readonly crls: CrlSources;
   readonly holds: readonly CaHold[];
+  readonly vanish: VanishFacts;
   readonly serial: bigint | undefined;
   readonly inventory: readonly string[];
   /** Serials that the active gave to other certificates than this master knows by them. */
@@ -59,7 +66,7 @@ export interface CaFacts extends CrlDecisions {
 export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts> {
   const { live, set, content } = sides;
   const authorities = await live.authorities();
-  const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted];
+  const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted, ...sides.waiting];
   const hashes = await live.hashes(paths, (path) => set.get(path));
   const unchanged = wish.incoming.filter(({ path, sha256 }) => wish.united || wish.accepted(path) === sha256);
   const issuedThere = () => (wish.united ? Promise.resolve(wish.inventoryLines) : acceptedInventory(set, content));
@@ -70,17 +77,20 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
   const inventory = missingLines(await textOfInventory(wish, live), wish.inventoryLines);
   const lists = await decideLists(wish, crls, authorities, sides);
   const { decisions } = lists;
+  const removed = wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path));
+  const waiting = sides.waiting.filter((path) => hashes.has(path));
+  const vanish = await vanishFacts(sides, { removed, waiting, expected: wish.expected ?? 0 });
   const holds = brakeCa({
     changedCa: await changedCa(wish, hashes, live),
     crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
     certificatesBefore: wish.certificates.before,
     certificatesAfter: wish.certificates.after,
-    vanishing: wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path)),
+    vanish,
   });
   const serial = await nextSerial(wish, sides, inventory);
   const good = fresh.filter(({ path }) => !bad.has(path));
   const overlaps = await overlapsWith(live, { lines: inventory, fresh: good, source: wish.source }, sides.now);
-  return { authorities, hashes, own, bad, crls, ...lists, holds, serial, inventory, overlaps };
+  return { authorities, hashes, own, bad, crls, ...lists, holds, vanish, serial, inventory, overlaps };
 }
 
 /** The plan, with what is held left out. */
