@@ -39,7 +39,7 @@ export const strangeLines = (text: string): string[] =>
 export function missingLines(live: string, incoming: readonly string[]): string[] {
   const wanted = new Map<string, string>();
   const serials = new Set<string>();
-  for (const text of incoming) {
+  for (const text of unlike(live, incoming)) {
     const line = parseInventoryLine(text);
     if (line === undefined) continue;
     serials.add(digitsOf(line.serial));
@@ -51,6 +51,14 @@ export function missingLines(live: string, incoming: readonly string[]): string[
     if (line !== undefined) wanted.delete(keyOf(line));
   }
   return [...wanted.values()];
+}
+
+// Of a whole inventory nearly every line is there to the letter: those need not be taken apart.
+function unlike(live: string, incoming: readonly string[]): Iterable<string> {
+  if (incoming.length < 1_000) return incoming;
+  const rest = new Set(incoming);
+  for (const text of wholeLines(live)) rest.delete(text);
+  return rest;
 }
 
 const keyOf = ({ serial, notBefore, name }: InventoryLine): string => `${digitsOf(serial)} ${notBefore} ${name}`;

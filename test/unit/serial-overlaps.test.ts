@@ -47,6 +47,12 @@ describe('a serial that was given out twice', () => {
     expect(serialOverlaps(known, [year('0005', 2026, 'b.lab')], [], now)[0]?.raiseTo).toBe(10n);
   });
 
+  test('is found in a whole inventory of thousands of lines, too, where all others are there to the letter', () => {
+    const many = Array.from({ length: 3000 }, (_, n) => year((n + 1).toString(16), 2026, `n${n + 1}.lab`));
+    const [again, other] = [year('0007', 2026, 'n7.lab'), year('7', 2026, 'other.lab')];
+    expect(missingLines(`${many.join('\n')}\n`, [...many, again, other])).toEqual([other]);
+  });
+
   test('stays revoked until both have ended', () => {
     const both = `${year('0005', 2020, 'a.lab')}\n${inventory}`;
     expect([expiredSerials(both, now)(5n), expiredSerials(`${year('0005', 2020, 'a.lab')}\n`, now)(5n)]).toEqual([
