@@ -102,12 +102,20 @@ const verbs: readonly Verb[] = [
   {
     command: 'run <job>',
     describe: 'One pass of a job: sync-certs, nc-dump, db-dump, restore-dbs ...',
-    options: { 'dry-run': flag('Print what would be exchanged (nc-dump)') },
+    options: {
+      'dry-run': flag('Print what would be exchanged (nc-dump)'),
+      'expect-deletions': value('So many certificates will be cleaned: do not hold them (sync-certs)'),
+      for: value('How long that is expected: 30m, 1h, at most 24h'),
+    },
     run: async (given, signal) =>
       (await import('./commands/run.ts')).runJob(
         root(given),
         String(given['job']),
-        { dryRun: given['dry-run'] === true },
+        {
+          dryRun: given['dry-run'] === true,
+          expectDeletions: text(given['expect-deletions']),
+          lasting: text(given['for']),
+        },
         signal,
       ),
   },

@@ -1,7 +1,9 @@
 import { overdueOf } from '../jobs/index.ts';
+import { createExpectationBook } from '../drops/expected-deletions.ts';
 import { notedGreeting, type GreetingNote } from '../drops/greeting-note.ts';
 import type { Spare } from '../drops/spare.ts';
 import type { StreamState } from '../drops/stream-state.ts';
+import type { ExpectedDeletions } from '../rules/expected-deletions.ts';
 import { formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { TakenConfirmation } from '../rules/confirm.ts';
 import type { AcceptedDrop } from '../rules/hello.ts';
@@ -31,6 +33,8 @@ export interface StatusReport {
   readonly agent: { readonly runs: boolean; readonly changing?: string; readonly jobs: AgentView['jobs'] };
   readonly components: readonly ComponentStatus[];
   readonly holds: readonly { readonly id: string; readonly stream: string; readonly sentence: string }[];
+  /** On an active: deletions of certificates that an admin announced. */
+  readonly expectedDeletions?: ExpectedDeletions;
   readonly at: string;
 }
 
@@ -73,8 +77,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     certname: parts.certname,
     role,
     epoch: gate === undefined ? undefined : formatEpoch(gate.epoch),
-    peer: gate?.peer,
-    since: gate?.since,
+    ...{ peer: gate?.peer, since: gate?.since },
     agent: {
       runs: view !== undefined,
       jobs: view?.jobs ?? [],
@@ -82,8 +85,14 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     },
     components,
     holds: holds.map(({ id, stream, sentence }) => ({ id, stream, sentence })),
+    ...(active ? await announced(parts) : {}),
     at: now.toISOString(),
   };
+}
+
+async function announced({ paths, now }: StatusParts): Promise<Pick<StatusReport, 'expectedDeletions'>> {
+  const expected = await createExpectationBook(createState(paths.state)).standing(now);
+  return expected === undefined ? {} : { expectedDeletions: expected };
 }
 
 /** Those that do not do their work now. */

@@ -2,29 +2,59 @@ import { foreignState, openHost, openMaster, jobConfig, type Host, type Master }
 import { runOnce } from '../agent/role-session.ts';
 import { Failure } from '../errors.ts';
 import type { Outcome } from '../agent/agent.ts';
+import { createExpectationBook } from '../drops/expected-deletions.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import { previewNcDump, workOf } from '../role-work.ts';
 import { classifierOf } from '../surroundings.ts';
+import { readExpectation } from '../rules/expected-deletions.ts';
 import { foreignHint } from '../rules/machine.ts';
+import { counted } from '../rules/spoken.ts';
 import { askControl } from '../system/control.ts';
 import { readRole } from '../system/fact.ts';
 import { createState } from '../system/state.ts';
 
 const exitCodes: Readonly<Record<Outcome['kind'], number>> = { done: 0, unchanged: 0, waiting: 75, held: 76 };
 
+export interface RunOptions {
+  readonly dryRun: boolean;
+  /** How many certificates will go, as it was typed. */
+  readonly expectDeletions: string | undefined;
+  /** For how long. */
+  readonly lasting: string | undefined;
+}
+
 /** One pass of a job, by the agent where one runs, else here: under the same lock. Prints the outcome. */
-export async function runJob(
-  root: string,
-  job: string,
-  options: { dryRun: boolean },
-  signal: AbortSignal,
-): Promise<number> {
+export async function runJob(root: string, job: string, options: RunOptions, signal: AbortSignal): Promise<number> {
   const host = await openHost(root);
   jobConfig(host.config, job);
   if (options.dryRun) return await preview(host, job, signal);
+  await announce(host, job, options);
   const outcome = (await byAgent(host, job, signal)) ?? (await byHand(host, job, signal));
   console.log(`${job}: ${outcome.kind}: ${outcome.why}`);
   return exitCodes[outcome.kind];
+}
+
+/** Tells the spare with the next drops that a mass clean is meant. */
+async function announce(host: Host, job: string, { expectDeletions, lasting }: RunOptions): Promise<void> {
+  if (expectDeletions === undefined && lasting === undefined) return;
+  if (job !== 'sync-certs' || expectDeletions === undefined)
+    throw new Failure('usage', '--expect-deletions and --for belong together, and to sync-certs', {
+      hint: 'Type: pe-failover run sync-certs --expect-deletions 500 --for 1h',
+    });
+  const expected = readExpectation(expectDeletions, lasting, host.clock.now());
+  const { role } = await readRole(host.paths.fact);
+  if (role.role !== 'active')
+    throw new Failure('refused', 'only an active announces deletions', {
+      why: `this master is ${role.role}`,
+      hint: 'Type it on the active. What is held on a spare is let through there: pe-failover holds',
+    });
+  const master = await openMaster(host, { stderr: false });
+  await createExpectationBook(createState(host.paths.state)).announce(expected);
+  await master.log.close();
+  const { count, until } = expected;
+  console.log(
+    count === 0 ? 'No deletions are expected.' : `Up to ${counted(count, 'deletion')} expected until ${until}.`,
+  );
 }
 
 async function byAgent({ paths }: Host, job: string, signal: AbortSignal): Promise<Outcome | undefined> {

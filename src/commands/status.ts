@@ -4,7 +4,7 @@ import { openHost, openMaster, type Master } from '../app.ts';
 import { Failure } from '../errors.ts';
 import { streamsOf } from '../role-work.ts';
 import { caState } from '../surroundings.ts';
-import { spokenDuration } from '../rules/spoken.ts';
+import { counted, spokenDuration } from '../rules/spoken.ts';
 import { askControl } from '../system/control.ts';
 
 export interface StatusOptions {
@@ -63,6 +63,9 @@ async function render(report: StatusReport, master: Master): Promise<string> {
   for (const { job, state, why } of agent.jobs) {
     lines.push(`${job.padEnd(20)} ${state}: ${why}`);
   }
+  const { expectedDeletions: expected } = report;
+  if (expected !== undefined)
+    lines.push('', `Up to ${counted(expected.count, 'deletion')} of certificates expected until ${expected.until}`);
   for (const { id, sentence } of report.holds) lines.push('', `Held ${id}: ${sentence}`);
   return lines.join('\n');
 }

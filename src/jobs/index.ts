@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import type { Delivery } from '../drops/delivery.ts';
+import { createExpectationBook } from '../drops/expected-deletions.ts';
 import { noteGreeting } from '../drops/greeting-note.ts';
 import type { Greeting } from '../drops/peer.ts';
 import type { Sender } from '../drops/sender.ts';
 import { openHeldStore } from '../puppet/ca-held.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
+import { createVanishedBook } from '../puppet/ca-vanished.ts';
 import { defaultExtensions } from '../puppet/database-staging.ts';
 import { createKeyFiles } from '../puppet/key-files.ts';
 import type { Paths } from '../rules/paths.ts';
@@ -47,6 +49,7 @@ export function activeJobs(
       cadir: host.cadir,
       set: openSet(host, 'sync-certs'),
       delivery,
+      expected: createExpectationBook(createState(paths.state)),
       spare,
       work: work('sync-certs'),
       excludeCerts: settings.excludeCerts,
@@ -134,6 +137,7 @@ function updatePassiveCa(host: SpareHost): Job {
     content: openStore(host, 'sync-certs'),
     held: openHeldStore(join(paths.state, 'held-ca.json')),
     holds: spare.holds,
+    vanished: createVanishedBook(createState(paths.state)),
     intake: spare.intake,
     journal: journalOf(paths, 'update-passive-ca'),
     exec,

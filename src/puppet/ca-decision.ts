@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
-import { brakeCa, type CaHold } from '../rules/brakes-ca.ts';
+import { brakeCa, type CaHold, type VanishFacts } from '../rules/brakes-ca.ts';
 import { kindOf } from '../rules/ca-paths.ts';
 import { planCa, type CaFile, type CaPlan } from '../rules/ca-plan.ts';
 import { decideCrls, decideInfraCrls, type CrlSituation, type IssuerDecision } from '../rules/crl.ts';
 import { expiredSerials, missingLines, parseInventoryLine } from '../rules/inventory.ts';
+import type { SerialOverlap } from '../rules/serial-overlaps.ts';
 import { parseSerial, raiseSerial } from '../rules/serial.ts';
 import type { AcceptedSet } from '../system/accepted-set.ts';
 import { crlProblem, readCertificates, type Certificate, type Crl, type CrlReader } from '../system/certificates.ts';
@@ -14,6 +15,8 @@ import type { CrlSources } from './ca-crl.ts';
 import { infraCrl, infraDecisions } from './ca-infra.ts';
 import { acceptedInventory, ownRenewals } from './ca-own.ts';
 import { contentProblem, liveLists, type LiveCa } from './ca-live.ts';
+import { overlapsWith } from './ca-overlaps.ts';
+import { vanishFacts, type VanishSides } from './ca-vanished.ts';
 
 /** What should become live: a drop, a healing, or something that was held and is released. */
 export interface CaWish {
@@ -26,6 +29,8 @@ export interface CaWish {
   readonly united?: true;
   readonly inventoryLines: readonly string[];
   readonly certificates: { readonly before: number; readonly after: number };
+  /** How many deletions the active has announced. */
+  readonly expected?: number;
   /** Revocations that a released hold lets go. */
   readonly forgiven: ReadonlySet<bigint>;
 }
@@ -34,6 +39,9 @@ export interface CaSides {
   readonly live: LiveCa;
   readonly set: AcceptedSet;
   readonly content: ContentStore;
+  readonly vanished: VanishSides['vanished'];
+  /** Removals that an open hold keeps. */
+  readonly waiting: readonly string[];
   readonly now: Date;
   readonly serialGap: bigint | undefined;
 }
@@ -47,33 +55,42 @@ export interface CaFacts extends CrlDecisions {
   readonly bad: ReadonlyMap<string, string>;
   readonly crls: CrlSources;
   readonly holds: readonly CaHold[];
+  readonly vanish: VanishFacts;
   readonly serial: bigint | undefined;
   readonly inventory: readonly string[];
+  /** Serials that the active gave to other certificates than this master knows by them. */
+  readonly overlaps: readonly SerialOverlap[];
 }
 
 /** Reads what the rules ask for. Its cost follows the wish, not the size of the CA. */
 export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts> {
   const { live, set, content } = sides;
   const authorities = await live.authorities();
-  const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted];
+  const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted, ...sides.waiting];
   const hashes = await live.hashes(paths, (path) => set.get(path));
   const unchanged = wish.incoming.filter(({ path, sha256 }) => wish.united || wish.accepted(path) === sha256);
   const issuedThere = () => (wish.united ? Promise.resolve(wish.inventoryLines) : acceptedInventory(set, content));
   const own = await ownRenewals(live, issuedThere, unchanged, hashes, authorities);
-  const bad = await badContent(wish, hashes, authorities, live.readCrls);
+  const fresh = wish.incoming.filter(({ path, sha256 }) => hashes.get(path) !== sha256);
+  const bad = await badContent(wish, fresh, authorities, live.readCrls);
   const crls = await readLists(wish, sides, bad, authorities);
   const inventory = missingLines(await textOfInventory(wish, live), wish.inventoryLines);
   const lists = await decideLists(wish, crls, authorities, sides);
   const { decisions } = lists;
+  const removed = wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path));
+  const waiting = sides.waiting.filter((path) => hashes.has(path));
+  const vanish = await vanishFacts(sides, { removed, waiting, expected: wish.expected ?? 0 });
   const holds = brakeCa({
     changedCa: await changedCa(wish, hashes, live),
     crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
     certificatesBefore: wish.certificates.before,
     certificatesAfter: wish.certificates.after,
-    vanishing: wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path)),
+    vanish,
   });
   const serial = await nextSerial(wish, sides, inventory);
-  return { authorities, hashes, own, bad, crls, ...lists, holds, serial, inventory };
+  const good = fresh.filter(({ path }) => !bad.has(path));
+  const overlaps = await overlapsWith(live, { lines: inventory, fresh: good, source: wish.source }, sides.now);
+  return { authorities, hashes, own, bad, crls, ...lists, holds, vanish, serial, inventory, overlaps };
 }
 
 /** The plan, with what is held left out. */
@@ -92,13 +109,12 @@ export function planFrom(wish: CaWish, facts: CaFacts, held: ReadonlySet<string>
 }
 
 async function badContent(
-  { incoming, source }: CaWish,
-  hashes: ReadonlyMap<string, string>,
+  { source }: CaWish,
+  fresh: readonly CaFile[],
   authorities: readonly Certificate[],
   readLists: CrlReader,
 ): Promise<Map<string, string>> {
   const bad = new Map<string, string>();
-  const fresh = incoming.filter(({ path, sha256 }) => hashes.get(path) !== sha256);
   await inParallel(fresh, 16, async ({ path, sha256 }) => {
     const problem = await contentProblem(path, source(path, sha256), authorities, readLists);
     if (problem !== undefined) bad.set(path, problem);

@@ -1,10 +1,11 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CaHold } from '../rules/brakes-ca.ts';
-import { topNames } from '../rules/ca-paths.ts';
+import { kindOf, topNames } from '../rules/ca-paths.ts';
 import { dropName, type ManifestFile } from '../rules/manifest.ts';
 import type { CaPlan } from '../rules/ca-plan.ts';
 import type { DropReference } from '../rules/receipt.ts';
+import type { SerialOverlap } from '../rules/serial-overlaps.ts';
 import { counted } from '../rules/spoken.ts';
 import type { AcceptedEntry, AcceptedSet } from '../system/accepted-set.ts';
 import { readAccounts } from '../system/accounts.ts';
@@ -18,6 +19,7 @@ import { gatherFacts, planFrom, type CaFacts, type CaWish } from './ca-decision.
 import type { ResolvedDrop } from './ca-drop.ts';
 import type { HeldCa, HeldStore } from './ca-held.ts';
 import type { LiveCa } from './ca-live.ts';
+import { waitingRemovals, type VanishedBook } from './ca-vanished.ts';
 
 export interface CaPassTools {
   readonly live: LiveCa;
@@ -29,7 +31,9 @@ export interface CaPassTools {
       hold: Pick<CaHold, 'rule' | 'sentence' | 'difference'> & { stream: string; drop: DropReference },
     ): Promise<string>;
     isReleased(id: string): Promise<boolean>;
+    list(): Promise<readonly { readonly id: string; readonly decision: string }[]>;
   };
+  readonly vanished: VanishedBook;
   readonly journal: Journal;
   readonly exec: Exec;
   readonly archive: string;
@@ -42,6 +46,8 @@ export interface CaPassRequest {
   /** What becomes the accepted set with the last step; undefined: it stays. */
   readonly accept: ResolvedDrop | undefined;
   readonly brakes: boolean;
+  /** Told before anything is done: afterwards both lines stand in the inventory, and nothing shows that one is new. */
+  readonly onOverlaps: (overlaps: readonly SerialOverlap[]) => void;
   readonly job: string;
 }
 
@@ -60,6 +66,8 @@ export interface Applied {
   readonly own: readonly string[];
   readonly kept: readonly string[];
   readonly sentences: readonly string[];
+  /** What is held now is not much more than what was held already, and said. */
+  readonly isGrown: boolean;
   /** Revocations of infra_crl.pem that wait for the CA's key. */
   readonly infraWaiting: number;
 }
@@ -67,13 +75,19 @@ export interface Applied {
 /** Facts, brakes, plan, fence, then the journalled steps; the accepted set moves last. */
 export async function applyWish(tools: CaPassTools, request: CaPassRequest, context: CaPassContext): Promise<Applied> {
   const { wish, drop, accept } = request;
-  const facts = await gatherFacts(wish, { ...tools, now: context.clock.now(), serialGap: tools.serialGap });
+  const now = context.clock.now();
+  const waiting = await waitingOf(tools, wish);
+  const facts = await gatherFacts(wish, { ...tools, now, waiting: waiting.paths, serialGap: tools.serialGap });
+  request.onOverlaps(facts.overlaps);
   const held = request.brakes ? await raiseHolds(tools, facts, drop, wish) : [];
+  if (request.brakes) await noteVanished(tools, facts, wish, now);
+  const isGrown = held.every((one) => isOfVanished(one) && one.removals.length <= 2 * waiting.paths.length);
+  const merged = held.some(isOfVanished) ? waiting.ids : [];
   const plan = planFrom(wish, facts, new Set(held.flatMap(({ paths }) => paths)));
   if (plan.actions.length > 0 || accept !== undefined || held.length > 0) {
     const steps = [
       ...(await liveSteps(tools, request, { facts, plan }, context.signal)),
-      holdStep(tools.held, held),
+      holdStep(tools.held, held, merged),
       ...(accept === undefined ? [] : [acceptStep(tools, accept, drop)]),
     ];
     await context.fence();
@@ -95,7 +109,24 @@ export async function applyWish(tools: CaPassTools, request: CaPassRequest, cont
     kept: plan.kept,
     infraWaiting: facts.infraWaiting,
     sentences: held.map(({ sentence }) => sentence),
+    isGrown,
   };
+}
+
+const isOfVanished = ({ rule }: HeldCa): boolean => rule === 'certificates-vanish';
+
+/** Removals that wait already. What vanishes one by one is one hold that grows, not one for each. */
+async function waitingOf({ held, holds, set }: CaPassTools, { incoming, deleted }: CaWish) {
+  const all = deleted.length === 0 ? [] : await held.read();
+  if (!all.some(isOfVanished)) return { ids: [], paths: [] };
+  const open = new Set((await holds.list()).flatMap(({ id, decision }) => (decision === 'open' ? [id] : [])));
+  return waitingRemovals(all, (id) => open.has(id), incoming, set);
+}
+
+/** Before anything goes, whether it is held or not: a pass that is killed and made anew counts the same once. */
+async function noteVanished({ vanished }: CaPassTools, { vanish }: CaFacts, { incoming }: CaWish, now: Date) {
+  const back = incoming.map(({ path }) => path).filter((path) => kindOf(path) === 'certificate');
+  await vanished.note({ gone: vanish.old.slice(vanish.expected), back }, now);
 }
 
 async function liveSteps(
@@ -156,21 +187,24 @@ function describer({ incoming }: CaWish, set: AcceptedSet) {
   };
 }
 
-/** Remembers what waits. What the newest drop brings back or takes away again stands no more. */
-function holdStep(store: HeldStore, raised: readonly Raised[]): Step {
+/** Remembers what waits; `merged` are holds that are part of it now. */
+function holdStep(store: HeldStore, raised: readonly Raised[], merged: readonly string[]): Step {
   const remembered = raised.map(({ paths: _paths, sentence: _sentence, ...held }) => held);
   return {
     name: 'holds',
     isDone: async () => {
       const ids = new Set((await store.read()).map(({ id }) => id));
-      return remembered.every(({ id }) => ids.has(id));
+      return remembered.every(({ id }) => ids.has(id)) && !others(merged, remembered).some((id) => ids.has(id));
     },
     do: async () => {
-      const others = (await store.read()).filter(({ id }) => !remembered.some((held) => held.id === id));
-      await store.write([...others, ...remembered]);
+      const replaced = new Set([...merged, ...remembered.map(({ id }) => id)]);
+      await store.write([...(await store.read()).filter(({ id }) => !replaced.has(id)), ...remembered]);
     },
   };
 }
+
+const others = (ids: readonly string[], held: readonly HeldCa[]): string[] =>
+  ids.filter((id) => !held.some((one) => one.id === id));
 
 /** INVARIANT: the last step. Content first, then the set, in one transaction; what nobody refers to goes afterwards. */
 function acceptStep({ live, set, content }: CaPassTools, resolved: ResolvedDrop, drop: DropReference): Step {

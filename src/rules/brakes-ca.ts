@@ -22,8 +22,23 @@ export interface CaChange {
   /** Certificates of the accepted set, before and after. */
   readonly certificatesBefore: number;
   readonly certificatesAfter: number;
-  /** Paths below signed/ that would be removed. */
+  readonly vanish: VanishFacts;
+}
+
+/** Removals of certificates; paths are below signed/. */
+export interface VanishFacts {
+  /** Those that would be removed now. */
   readonly vanishing: readonly string[];
+  /** Of these, the ones that are older than the window. */
+  readonly old: readonly string[];
+  /** Those that an open hold keeps already. */
+  readonly waiting: readonly string[];
+  /** How many the active has announced: they count as none. */
+  readonly expected: number;
+  /** How many old ones vanished on the active in the window until now. */
+  readonly before: number;
+  /** How many new names came in the window, and are there: who replaces a machine lost none. */
+  readonly replaced: number;
 }
 
 const vanishShare = 0.2;
@@ -77,14 +92,33 @@ function crlUnmerged({ crls }: CaChange): CaHold | undefined {
   };
 }
 
-function vanish({ certificatesBefore, certificatesAfter, vanishing }: CaChange): CaHold | undefined {
+const isMany = (gone: number, of: number): boolean => gone >= vanishCount && gone > of * vanishShare;
+
+/** At once every removal counts; over a window, certificates that were there when it began and that nothing replaced. */
+function vanish({ certificatesBefore, certificatesAfter, vanish: facts }: CaChange): CaHold | undefined {
+  const { vanishing, old, waiting, expected, before, replaced } = facts;
   if (vanishing.length === 0) return undefined;
-  const difference = vanishing.map((path) => `removed: ${path}`).sort();
-  const held = { difference, paths: vanishing, serials: [] };
   const count = counted(vanishing.length, 'certificate');
-  if (certificatesAfter === 0)
-    return { rule: 'ca-source-empty', sentence: `The active has no certificates left: all ${count} would go`, ...held };
-  if (vanishing.length < vanishCount || vanishing.length <= certificatesBefore * vanishShare) return undefined;
-  const sentence = `${count} of ${certificatesBefore} vanished on the active`;
-  return { rule: 'certificates-vanish', sentence, ...held };
+  if (certificatesAfter === 0) {
+    const sentence = `The active has no certificates left: all ${count} would go`;
+    return { rule: 'ca-source-empty', sentence, ...removing(vanishing) };
+  }
+  const rule = 'certificates-vanish';
+  if (isMany(vanishing.length - expected, certificatesBefore)) {
+    const sentence = `${count} of ${certificatesBefore} vanished on the active`;
+    return { rule, sentence, ...removing([...vanishing, ...waiting]) };
+  }
+  const unexpected = old.length - expected;
+  const [gone, all] = [before + unexpected, before + certificatesBefore];
+  if (unexpected <= 0 || !isMany(gone - replaced, all)) return undefined;
+  const paths = [...old, ...waiting];
+  const waits = counted(paths.length, 'removal waits', 'removals wait');
+  const sentence = `${counted(gone, 'certificate')} of ${all} vanished on the active within a day; ${waits}`;
+  return { rule, sentence, ...removing(paths) };
 }
+
+const removing = (paths: readonly string[]) => ({
+  difference: paths.map((path) => `removed: ${path}`).sort(),
+  paths,
+  serials: [],
+});

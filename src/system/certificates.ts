@@ -12,6 +12,7 @@ export interface Certificate {
   /** Names as DER in hexadecimal: equal names are the same bytes. */
   readonly subject: string;
   readonly issuer: string;
+  readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
@@ -50,6 +51,7 @@ function readCertificate(x509: X509Certificate): Certificate {
     fingerprint: createHash('sha256').update(x509.raw).digest('hex'),
     issuer: name(2),
     subject: name(4),
+    notBefore: new Date(x509.validFrom),
     notAfter: new Date(x509.validTo),
   };
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Delivered, Delivery, Goods } from '../../src/drops/delivery.ts';
 import { createHolds, type Hold, type Holds } from '../../src/drops/holds.ts';
+import { createExpectationBook, type ExpectationBook } from '../../src/drops/expected-deletions.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../src/drops/intake.ts';
 import { createFetchMadeHere } from '../../src/jobs/fetch-made-here.ts';
 import type { Outcome, PassContext } from '../../src/jobs/job.ts';
@@ -10,6 +11,7 @@ import { createSyncCerts } from '../../src/jobs/sync-certs/index.ts';
 import { createUpdatePassiveCa, type UpdatePassiveCaTools } from '../../src/jobs/update-passive-ca/index.ts';
 import { openHeldStore } from '../../src/puppet/ca-held.ts';
 import { openLiveCa } from '../../src/puppet/ca-live.ts';
+import { createVanishedBook } from '../../src/puppet/ca-vanished.ts';
 import { isNothing, type MadeHere, type OwnOfCa } from '../../src/rules/made-here.ts';
 import { dropName, type Manifest } from '../../src/rules/manifest.ts';
 import type { Receipt } from '../../src/rules/receipt.ts';
@@ -55,6 +57,10 @@ export interface CaPair extends AsyncDisposable {
   restartActive(): void;
   /** The active has noticed that its disk was set back to an earlier state. */
   wasSetBack(): void;
+  /** What the active's admin announces. */
+  readonly expected: ExpectationBook;
+  /** The clock of both; undefined: this machine's. */
+  now: Date | undefined;
   /** What the fence of the next passes throws. */
   fence: Error | undefined;
   /** What happens on the spare when a step of an apply begins. */
@@ -84,7 +90,7 @@ export async function openSpare(
   holds: UpdatePassiveCaTools['holds'],
   wrap: (journal: Journal) => Journal = (journal) => journal,
 ): Promise<Spare> {
-  await mkdir(join(root, 'content'), { recursive: true });
+  for (const name of ['content', 'vanished']) await mkdir(join(root, name), { recursive: true });
   const set = openAcceptedSet(join(root, 'spare.db'));
   const tools = {
     certname: 'spare.lab',
@@ -92,6 +98,7 @@ export async function openSpare(
     set,
     content: openContentStore(join(root, 'content')),
     held: openHeldStore(join(root, 'held.json')),
+    vanished: createVanishedBook(createState(join(root, 'vanished'))),
     holds,
     intake,
     journal: wrap(createJournal(join(root, 'journal', 'update-passive-ca.jsonl'))),
@@ -126,7 +133,7 @@ export function contextOf(log: string[], cause: string, changed?: readonly strin
 export async function createCaPair(): Promise<CaPair> {
   const root = await mkdtemp(join(tmpdir(), 'pe-failover-ca-'));
   const active = await createTestCa(join(root, 'active'), { name: 'lab' });
-  for (const name of ['archive', 'holds']) await mkdir(join(root, name));
+  for (const name of ['archive', 'holds', 'announced']) await mkdir(join(root, name));
   await cp(join(root, 'active'), join(root, 'spare'), { recursive: true });
   const log: string[] = [];
   const queue: VerifiedDrop[] = [];
@@ -153,16 +160,19 @@ export async function createCaPair(): Promise<CaPair> {
   const passive = createUpdatePassiveCa(tools);
   const activeSet = openAcceptedSet(join(root, 'active.db'));
   const pair = { spareName: 'spare.lab', excludeCerts: ['excluded.lab'] } as CaPair;
+  const clock = { ...systemClock, now: () => pair.now ?? systemClock.now() };
   way.onDrop = async (drop) => {
     queue.push(pair.tamper === undefined ? drop : await pair.tamper(drop));
     const fence = () => (pair.fence === undefined ? Promise.resolve() : Promise.reject(pair.fence));
-    if (!pair.sleeps) await passive.run({ ...contextOf(log, 'drop'), fence });
+    if (!pair.sleeps) await passive.run({ ...contextOf(log, 'drop'), fence, clock });
   };
+  const expected = createExpectationBook(createState(join(root, 'announced')));
   const sender = () =>
     createSyncCerts({
       cadir: active.directory,
       set: activeSet,
       delivery: way.delivery,
+      expected,
       spare: pair.spareName,
       work: join(root, 'work'),
       excludeCerts: pair.excludeCerts,
@@ -173,7 +183,9 @@ export async function createCaPair(): Promise<CaPair> {
   let sending = sender();
   Object.defineProperty(pair, 'own', { get: () => onSpare.own });
   return Object.assign(pair, {
+    expected,
     fence: undefined,
+    now: undefined,
     duringApply: undefined,
     answers: true,
     sleeps: false,
@@ -200,9 +212,9 @@ export async function createCaPair(): Promise<CaPair> {
     kept,
     sync: (changed?: readonly string[]) => {
       way.answers = pair.answers;
-      return sending.run(contextOf(log, changed === undefined ? 'every' : 'watch', changed));
+      return sending.run({ ...contextOf(log, changed === undefined ? 'every' : 'watch', changed), clock });
     },
-    compare: () => passive.run(contextOf(log, 'every')),
+    compare: () => passive.run({ ...contextOf(log, 'every'), clock }),
     spareRevoked: () => revokedIn(join(root, 'spare')),
     spareSerial: async () => BigInt(`0x${await readFile(join(root, 'spare', 'serial'), 'utf8')}`),
     [Symbol.asyncDispose]: async () => {

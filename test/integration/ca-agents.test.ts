@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -66,4 +66,29 @@ it('what was signed and revoked while the spare was away, or the agent here, is 
   await ca.sign('while-nobody-looked.lab');
   a.start();
   await expect.poll(() => isThere('while-nobody-looked.lab'), { timeout: 30_000 }).toBe(true);
+});
+
+it('a mass clean is announced on the active alone, is shown by its status, goes through, and uses the announcement up', async () => {
+  const { a, b } = pair;
+  const fleet = Array.from({ length: 30 }, (_, n) => `fleet-${n}.lab`);
+  await ca.signMany(fleet);
+  await expect.poll(() => fleet.filter((name) => !isThere(name)), { timeout: 20_000 }).toEqual([]);
+  const announce = ['--expect-deletions', '30', '--for', '30m'] as const;
+  for (const [master, job, code, what] of [
+    [b, 'sync-certs', 75, 'only an active announces deletions: this master is passive'],
+    [a, 'nc-dump', 64, '--expect-deletions and --for belong together'],
+  ] as const) {
+    const refused = master.command('run', job, ...announce);
+    expect([refused.code, refused.output]).toEqual([code, expect.stringContaining(what)]);
+  }
+  const { code, output } = a.command('run', 'sync-certs', ...announce);
+  expect([code, output]).toEqual([0, expect.stringMatching(/^Up to 30 deletions expected until 2.*Z\.\nsync-certs: /)]);
+  const expected = (): unknown =>
+    (JSON.parse(a.command('status', '--json').output) as { expectedDeletions?: unknown }).expectedDeletions;
+  expect(expected()).toMatchObject({ count: 30 });
+  expect(a.command('status').output).toContain('Up to 30 deletions of certificates expected until ');
+  for (const name of fleet) rmSync(ca.certificatePath(name));
+  await expect.poll(() => fleet.filter(isThere), { timeout: 20_000 }).toEqual([]);
+  expect(b.command('holds').output).toBe('Nothing is held.\n');
+  await expect.poll(expected, { timeout: 20_000 }).toBeUndefined();
 });

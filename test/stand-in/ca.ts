@@ -11,8 +11,9 @@ x509.cryptoProvider.set(webcrypto as unknown as Parameters<typeof x509.cryptoPro
 export interface TestCa {
   readonly directory: string;
   /** serial, inventory, signed, then the request goes. Returns the serial. The same name again: a renewal. */
-  sign(name: string): Promise<bigint>;
-  signMany(names: readonly string[]): Promise<bigint[]>;
+  sign(name: string, at?: Date): Promise<bigint>;
+  /** `at`: the moment of signing; the certificate begins a day before, as puppetserver makes it. */
+  signMany(names: readonly string[], at?: Date): Promise<bigint[]>;
   /** Changes ca_crl.pem and nothing else. */
   revoke(name: string): Promise<void>;
   revokeSerials(serials: readonly bigint[]): Promise<void>;
@@ -86,21 +87,25 @@ export async function openTestCa(directory: string): Promise<TestCa> {
     await chmod(temporary, mode);
     await rename(temporary, path);
   };
-  const issue = (name: string, serial: bigint, subjectKey = hostKey, altNames: readonly string[] = []) =>
-    makeCertificate({ subject: `CN=${name}`, issuer: caName, serial, subjectKey, signer: key, isCa: false, altNames });
-  const publish = async (name: string, serial: bigint, pem: string): Promise<void> => {
+  const issue = (name: string, serial: bigint, further: Partial<CertificateRequest> = {}) =>
+    makeCertificate({
+      ...{ subject: `CN=${name}`, issuer: caName, serial, subjectKey: hostKey, signer: key, isCa: false },
+      ...further,
+    });
+  const publish = async (name: string, serial: bigint, pem: string, begin = notBefore): Promise<void> => {
     await replace(at('serial'), hex(serial + 1n), 0o644);
-    await appendFile(at('inventory.txt'), inventoryLine(name, serial));
+    await appendFile(at('inventory.txt'), inventoryLine(name, serial, begin));
     await replace(at('signed', `${name}.pem`), pem, 0o644);
     await rm(at('requests', `${name}.pem`), { force: true });
   };
   const nextSerial = async (): Promise<bigint> => BigInt(`0x${await readFile(at('serial'), 'utf8')}`);
-  const signMany = async (names: readonly string[]): Promise<bigint[]> => {
+  const signMany = async (names: readonly string[], at?: Date): Promise<bigint[]> => {
+    const begin = at === undefined ? notBefore : new Date(Math.floor(at.getTime() / 1000 - 86_400) * 1000);
     const first = await nextSerial();
     const ready = await Promise.all(
-      names.map(async (name, n) => [name, first + BigInt(n), await issue(name, first + BigInt(n))] as const),
+      names.map(async (name, n) => [name, first + BigInt(n), await issue(name, first + BigInt(n), { begin })] as const),
     );
-    for (const [name, serial, pem] of ready) await publish(name, serial, pem);
+    for (const [name, serial, pem] of ready) await publish(name, serial, pem, begin);
     return ready.map(([, serial]) => serial);
   };
   const revokeSerials = async (serials: readonly bigint[]): Promise<void> => {
@@ -116,7 +121,7 @@ export async function openTestCa(directory: string): Promise<TestCa> {
   const revoke = async (name: string): Promise<void> => revokeSerials([await serialOf(name)]);
   return {
     directory,
-    sign: async (name) => (await signMany([name]))[0] ?? 0n,
+    sign: async (name, at) => (await signMany([name], at))[0] ?? 0n,
     signMany,
     revoke,
     revokeSerials,
@@ -129,7 +134,7 @@ export async function openTestCa(directory: string): Promise<TestCa> {
       const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
       const serial = await nextSerial();
       const publicPem = pair.publicKey.export({ type: 'spki', format: 'pem' }).toString();
-      const cert = await issue(certname, serial, publicPem, [certname, ...altNames]);
+      const cert = await issue(certname, serial, { subjectKey: publicPem, altNames: [certname, ...altNames] });
       await publish(certname, serial, cert);
       return {
         key: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
@@ -142,8 +147,8 @@ export async function openTestCa(directory: string): Promise<TestCa> {
 }
 
 const hex = (serial: bigint): string => serial.toString(16).toUpperCase().padStart(4, '0');
-const inventoryLine = (name: string, serial: bigint): string =>
-  `0x${hex(serial)} 2026-11-20T00:00:00UTC 2031-11-20T00:00:00UTC /CN=${name}\n`;
+const inventoryLine = (name: string, serial: bigint, begin: Date): string =>
+  `0x${hex(serial)} ${begin.toISOString().slice(0, 19)}UTC 2031-11-20T00:00:00UTC /CN=${name}\n`;
 
 function rsaKey(): { privateKey: string; publicKey: string } {
   const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -188,16 +193,17 @@ interface CertificateRequest {
   readonly subjectKey: string;
   readonly signer: string;
   readonly isCa: boolean;
+  readonly begin?: Date;
   readonly altNames?: readonly string[];
 }
 
 async function makeCertificate(request: CertificateRequest): Promise<string> {
-  const { subject, issuer, serial, subjectKey, signer, isCa, altNames = [] } = request;
+  const { subject, issuer, serial, subjectKey, signer, isCa, begin = notBefore, altNames = [] } = request;
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: evenHex(serial),
     subject,
     issuer,
-    notBefore,
+    notBefore: begin,
     notAfter,
     signingAlgorithm: rsaSha256,
     publicKey: await importPublicKey(subjectKey),

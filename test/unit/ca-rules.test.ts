@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { brakeCa } from '../../src/rules/brakes-ca.ts';
+import { brakeCa, type VanishFacts } from '../../src/rules/brakes-ca.ts';
 import { isTemporary, kindOf } from '../../src/rules/ca-paths.ts';
 import { decideCrls, type CrlFacts } from '../../src/rules/crl.ts';
 import { appendix, expiredSerials, missingLines, parseInventoryLine, wholeLines } from '../../src/rules/inventory.ts';
@@ -48,7 +48,8 @@ describe('inventory', () => {
     `0x${formatSerial(serial)} 2026-01-01T00:00:00UTC 2026-02-01T00:00:00UTC /CN=n${serial}`;
 
   test('a line is read with its serial, end and name', () => {
-    expect(parseInventoryLine(entry(10n))).toEqual({ serial: 10n, notAfter: '2026-02-01T00:00:00UTC', name: 'n10' });
+    const [notBefore, notAfter] = ['2026-01-01T00:00:00UTC', '2026-02-01T00:00:00UTC'];
+    expect(parseInventoryLine(entry(10n))).toEqual({ serial: 10n, notBefore, notAfter, name: 'n10' });
   });
 
   test('the union by serial loses nothing, adds nothing twice, and ignores junk and leading zeros', () => {
@@ -126,7 +127,8 @@ describe('CRL', () => {
 });
 
 describe('brakes', () => {
-  const calm = { changedCa: [], crls: [], certificatesBefore: 100, certificatesAfter: 100, vanishing: [] };
+  const still: VanishFacts = { vanishing: [], old: [], waiting: [], expected: 0, before: 0, replaced: 0 };
+  const calm = { changedCa: [], crls: [], certificatesBefore: 100, certificatesAfter: 100, vanish: still };
   const paths = (count: number): string[] => Array.from({ length: count }, (_, n) => `signed/n${n}.pem`);
 
   test.each([
@@ -140,14 +142,15 @@ describe('brakes', () => {
       ...calm,
       certificatesBefore: before,
       certificatesAfter: before - gone,
-      vanishing: paths(gone),
+      vanish: { ...still, vanishing: paths(gone) },
     });
     expect(held.map(({ rule }) => rule)).toEqual(rules);
   });
 
   test('the same difference reads the same, in whatever order it was found', () => {
-    const one = brakeCa({ ...calm, certificatesAfter: 0, vanishing: ['signed/b.pem', 'signed/a.pem'] });
-    const other = brakeCa({ ...calm, certificatesAfter: 0, vanishing: ['signed/a.pem', 'signed/b.pem'] });
+    const gone = (...vanishing: string[]) =>
+      brakeCa({ ...calm, certificatesAfter: 0, vanish: { ...still, vanishing } });
+    const [one, other] = [gone('signed/b.pem', 'signed/a.pem'), gone('signed/a.pem', 'signed/b.pem')];
     expect(one[0]?.difference).toEqual(other[0]?.difference);
   });
 

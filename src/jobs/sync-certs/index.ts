@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Delivery, Goods } from '../../drops/delivery.ts';
+import type { ExpectationBook } from '../../drops/expected-deletions.ts';
 import { isAmong, sayWord, type Sentences } from '../../drops/word.ts';
 import { Failure } from '../../errors.ts';
 import { announcedCertificates, captureCa, packCapture, type Capture } from '../../puppet/ca-capture.ts';
@@ -15,6 +16,7 @@ import type { AcceptedSet, SetChanges } from '../../system/accepted-set.ts';
 import { readAccounts } from '../../system/accounts.ts';
 import { readIfThere } from '../../system/files.ts';
 import { sendForAdoption } from './adoption.ts';
+import { countRemoved } from './removed.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 
 export interface SyncCertsTools {
@@ -23,6 +25,8 @@ export interface SyncCertsTools {
   /** What the spare last acknowledged, kept on this side. */
   readonly set: AcceptedSet;
   readonly delivery: Omit<Delivery, 'manifest'>;
+  /** Deletions that an admin announced here. */
+  readonly expected: Pick<ExpectationBook, 'standing' | 'use'>;
   /** The certname of where the CA goes to. Its own certificate never travels. */
   readonly spare: string;
   /** A directory of our own, on the file system of the outbox. */
@@ -68,6 +72,8 @@ interface Unanswered {
   /** The drop; undefined: the spare had that digest already. */
   readonly place: { readonly epoch: Epoch; readonly sequence: number } | undefined;
   readonly names: ReadonlySet<string>;
+  /** How many deletions it told the spare to expect. */
+  readonly expected: number;
 }
 
 const open = ({ dirty, unanswered }: Memory): Set<string> => new Set([...dirty, ...(unanswered?.names ?? [])]);
@@ -92,7 +98,7 @@ async function compareAndSend(tools: SyncCertsTools, memory: Memory, context: Pa
   const asked = await tools.delivery.adoptionAsked(stream, context.signal);
   if (asked !== undefined) return await sendForAdoption(tools, asked, context);
   const acknowledged = await tools.delivery.acknowledged(stream);
-  if (acknowledged !== undefined) acknowledge(tools, memory, acknowledged);
+  if (acknowledged !== undefined) await acknowledge(tools, memory, acknowledged);
   const agrees = acknowledged !== undefined && acknowledged.digest === tools.set.digest();
   const first = await sendOnce(tools, memory, context, !agrees || (await tools.delivery.needsWhole(stream)));
   if (first.receipt?.state !== 'refused' || !(await tools.delivery.needsWhole(stream))) return first.outcome;
@@ -213,18 +219,19 @@ async function send(tools: SyncCertsTools, memory: Memory, context: PassContext,
     return { outcome: { kind: 'unchanged', why: 'as the spare has it' } };
   }
   const united = await delivery.unites(stream);
-  const goods = goodsOf(tools, parcel, changes, united);
+  const expected = (await tools.expected.standing(context.clock.now()))?.count ?? 0;
+  const goods = goodsOf(tools, parcel, changes, { united, expected });
   if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of Puppet CA directory to ${spare}`);
   const delivered = await delivery.deliver(goods, context);
   const names = open(memory);
   const place = delivered.kind === 'pushed' ? { epoch: context.epoch, sequence: delivered.sequence } : undefined;
-  [memory.unanswered, memory.dirty] = [{ changes, whole, digest: goods.digest, place, names }, new Set()];
+  [memory.unanswered, memory.dirty] = [{ changes, whole, digest: goods.digest, place, names, expected }, new Set()];
   if (delivered.kind === 'confirmed') {
     const acknowledged = await delivery.acknowledged(stream);
-    if (acknowledged !== undefined) acknowledge(tools, memory, acknowledged);
+    if (acknowledged !== undefined) await acknowledge(tools, memory, acknowledged);
     return { outcome: { kind: 'unchanged', why: 'as the spare has it; confirmed' } };
   }
-  if (delivered.receipt !== undefined) acknowledge(tools, memory, delivered.receipt);
+  if (delivered.receipt !== undefined) await acknowledge(tools, memory, delivered.receipt);
   if (united) context.wake?.('fetch-made-here');
   return { outcome: outcomeOf(delivered.receipt, changes, tools, context), receipt: delivered.receipt };
 }
@@ -233,7 +240,7 @@ function goodsOf(
   tools: SyncCertsTools,
   { capture, directory, whole }: Parcel,
   changes: SetChanges,
-  united: boolean,
+  { united, expected }: { readonly united: boolean; readonly expected: number },
 ): Goods {
   const reference = tools.set.reference();
   const digest = whole ? digestOfWhole(changes) : tools.set.digestAfter(changes);
@@ -251,6 +258,7 @@ function goodsOf(
       deleted: changes.remove.length,
       excluded: excludedNames(tools),
       ...(united ? { united } : {}),
+      ...(expected > 0 ? { expectedDeletions: expected } : {}),
     },
     pack: (payload) => packCapture(directory, payload, capture.changed),
   };
@@ -265,11 +273,14 @@ const isOf = ({ digest, place }: Unanswered, receipt: Receipt): boolean =>
   (place === undefined || (receipt.sequence === place.sequence && sameEpoch(receipt.epoch, place.epoch)));
 
 /** The spare has what was pushed: from now on changes are counted from there. */
-function acknowledge({ set }: SyncCertsTools, memory: Memory, receipt: Receipt): void {
+async function acknowledge({ set, expected }: SyncCertsTools, memory: Memory, receipt: Receipt): Promise<void> {
   const { unanswered } = memory;
   if (unanswered === undefined || !isOf(unanswered, receipt) || !arrived(receipt.state)) return;
-  if (unanswered.whole) set.rebuild(unanswered.changes.put, receipt);
-  else set.commit(unanswered.changes, receipt);
+  const { changes, whole } = unanswered;
+  // First: killed in between, the announcement is never used twice.
+  await expected.use(Math.min(unanswered.expected, countRemoved(set, changes, whole)));
+  if (whole) set.rebuild(changes.put, receipt);
+  else set.commit(changes, receipt);
   memory.unanswered = undefined;
 }
 

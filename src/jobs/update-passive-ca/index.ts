@@ -11,14 +11,17 @@ import type { CaWish } from '../../puppet/ca-decision.ts';
 import { applyWish, type Applied } from '../../puppet/ca-pass.ts';
 import { ownOfCa } from '../../puppet/ca-made-here.ts';
 import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
+import type { VanishedBook } from '../../puppet/ca-vanished.ts';
+import type { CaBrake } from '../../rules/brakes-ca.ts';
+import { expectedOf } from '../../rules/expected-deletions.ts';
 import { dropName, type Manifest } from '../../rules/manifest.ts';
-import { counted } from '../../rules/spoken.ts';
 import type { AcceptedSet } from '../../system/accepted-set.ts';
 import type { ContentStore } from '../../system/content-store.ts';
 import type { Exec } from '../../system/exec.ts';
 import { sweepTemporary } from '../../system/files.ts';
 import type { Journal } from '../../system/journal.ts';
 import { adoptOrHold, type AdoptionTools } from './adopt.ts';
+import { some, tell, tellingOverlaps, tellWarnings } from './tell.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 
 export interface UpdatePassiveCaTools {
@@ -29,6 +32,7 @@ export interface UpdatePassiveCaTools {
   readonly content: ContentStore;
   readonly held: HeldStore;
   readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'list' | 'close' | 'closeOthers'>;
+  readonly vanished: VanishedBook;
   readonly intake: Omit<Intake, 'reopen'>;
   readonly journal: Journal;
   readonly exec: Exec;
@@ -48,7 +52,7 @@ const name = 'update-passive-ca';
 
 /** Verifies and applies what the active's CA became, and heals what drifted here. */
 export function createUpdatePassiveCa(tools: UpdatePassiveCaTools): Job {
-  const memory: Memory = { reported: '' };
+  const memory: Memory = { reported: '', overlaps: new Set() };
   return {
     name,
     role: 'passive',
@@ -60,6 +64,8 @@ export function createUpdatePassiveCa(tools: UpdatePassiveCaTools): Job {
 interface Memory {
   /** The last drift that was told to the active. */
   reported: string;
+  /** Serials given out twice that were said: a pass that is tried again says nothing twice. */
+  readonly overlaps: Set<string>;
 }
 
 async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<Outcome> {
@@ -72,12 +78,12 @@ async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const drop = await tools.intake.next(stream);
   // Rolled forward by deciding anew: what is done already needs no action any more.
   await tools.journal.close();
-  if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, drop, context);
+  if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, memory, drop, context);
   if (context.cause === 'drop' && interrupted === undefined) return { kind: 'unchanged', why: 'no drop is waiting' };
   if (tools.set.reference() === undefined) return { kind: 'waiting', why: 'nothing of the CA has arrived yet' };
   const foreign = await foreignCa(tools);
   if (foreign !== undefined) return holdAll(tools, memory, foreign);
-  await applyReleased(tools, context);
+  await applyReleased(tools, memory, context);
   return heal(tools, memory, context);
 }
 
@@ -91,7 +97,12 @@ async function sweep(live: LiveCa): Promise<void> {
   await sweepTemporary(live.path('signed'));
 }
 
-async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, context: PassContext): Promise<Outcome> {
+async function applyDrop(
+  tools: UpdatePassiveCaTools,
+  memory: Memory,
+  drop: VerifiedDrop,
+  context: PassContext,
+): Promise<Outcome> {
   const { manifest } = drop;
   const resolved = await resolveDrop(drop, tools.set, tools.content);
   if (typeof resolved === 'string') {
@@ -99,7 +110,12 @@ async function applyDrop(tools: UpdatePassiveCaTools, drop: VerifiedDrop, contex
     return { kind: 'waiting', why: `refused drop ${dropName(manifest)}: ${resolved}` };
   }
   const wish = wishOf(resolved, tools, manifest);
-  const applied = await applyWish(tools, { wish, drop: manifest, accept: resolved, brakes: true, job: name }, context);
+  const asked = { wish, drop: manifest, accept: resolved, brakes: true };
+  const applied = await applyWish(
+    tools,
+    { ...asked, job: name, ...tellingOverlaps(memory.overlaps, context) },
+    context,
+  );
   // Before the word on the drop: an active that was set back asks for it then, for until it has that it signs with old serials.
   if (wish.united) await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
   tellWarnings(applied, context);
@@ -129,6 +145,7 @@ function wishOf(resolved: ResolvedDrop, { set, certname }: UpdatePassiveCaTools,
     ...(united ? { united } : {}),
     inventoryLines: resolved.inventoryLines,
     certificates: { before, after },
+    expected: expectedOf(detail),
     forgiven: new Set<bigint>(),
   };
 }
@@ -147,50 +164,21 @@ async function verdictOf(tools: UpdatePassiveCaTools, applied: Applied, drop: st
   return { state: 'held', why: heldBy(held), holdId: first.id, live };
 }
 
-function tell(verdict: Verdict, applied: Applied, { log }: PassContext): Outcome {
-  const detail = { actions: applied.actions, bothSigned: applied.bothSigned.length, kept: applied.kept.length };
-  if (verdict.state === 'held') {
-    log.failure(
-      `${applied.sentences.join('. ')}. To let it through, type: pe-failover release ${verdict.holdId ?? ''}`,
-    );
-    return { kind: 'held', why: verdict.why, detail };
-  }
-  if (verdict.state === 'failed') log.failure(verdict.why);
-  else if (applied.actions > 0) log.success('Completed update of the CA directory');
-  return { kind: 'done', why: verdict.why, detail };
-}
-
-const shown = 5;
-
-function tellWarnings({ bad, bothSigned, kept, infraWaiting }: Applied, { log }: PassContext): void {
-  const skipped = [...bad].filter(([path]) => path !== 'ca_crl.pem');
-  for (const [path, why] of skipped.slice(0, shown)) log.warning(`Skipped ${path}: ${why}`);
-  if (skipped.length > shown) log.warning(`Skipped ${skipped.length - shown} more files`);
-  if (bothSigned.length > 0) {
-    log.warning(`Both masters signed ${some(bothSigned)}: the active's is live, this master's own is in the archive`);
-  }
-  if (infraWaiting > 0) {
-    const count = counted(infraWaiting, 'revocation');
-    log.warning(`${count} in infra_crl.pem can't be merged with this master's own without the CA key`);
-  }
-  if (kept.length > 0) log.warning(`Removed on the active, but made anew here and kept: ${some(kept)}`);
-}
-
-const some = (paths: readonly string[]): string =>
-  `${paths.slice(0, shown).join(', ')}${paths.length > shown ? ` and ${paths.length - shown} more` : ''}`;
-
 /** Makes live what an admin released, as far as it still stands. */
-async function applyReleased(tools: UpdatePassiveCaTools, context: PassContext): Promise<void> {
+async function applyReleased(tools: UpdatePassiveCaTools, memory: Memory, context: PassContext): Promise<void> {
   for (const held of await tools.held.read()) {
     if (!(await tools.holds.isReleased(held.id))) continue;
     const wish = releasedWish(held, tools);
-    const drop = referenceOf(tools.set);
-    await applyWish(tools, { wish, drop, accept: undefined, brakes: false, job: name }, context);
+    const asked = { wish, drop: referenceOf(tools.set), accept: undefined, brakes: false };
+    await applyWish(tools, { ...asked, job: name, ...tellingOverlaps(memory.overlaps, context) }, context);
+    if (removalRules.has(held.rule)) await tools.vanished.forget(); // it is decided: a new window begins
     await tools.holds.close(held.id); // before it is forgotten: the release is no permit for the next time
     await tools.held.write((await tools.held.read()).filter(({ id }) => id !== held.id));
     context.log.success(`Released: ${held.rule}`);
   }
 }
+
+const removalRules: ReadonlySet<string> = new Set<CaBrake>(['certificates-vanish', 'ca-source-empty']);
 
 function releasedWish(held: HeldCa, { set, content }: UpdatePassiveCaTools) {
   const removals = new Map(held.removals.map(({ path, sha256 }) => [path, sha256]));
@@ -220,7 +208,12 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const drift = await compareLive(tools);
   const drop = referenceOf(set);
   const wish = { ...drift.wish, accepted: (path: string) => set.get(path)?.sha256 };
-  const applied = await applyWish(tools, { wish, drop, accept: undefined, brakes: true, job: name }, context);
+  const asked = { wish, drop, accept: undefined, brakes: true };
+  const applied = await applyWish(
+    tools,
+    { ...asked, job: name, ...tellingOverlaps(memory.overlaps, context) },
+    context,
+  );
   const back = drift.differs.filter((path) => !applied.own.includes(path));
   if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
