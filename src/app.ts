@@ -7,6 +7,7 @@ import { makeInbox } from './agent/own-directories.ts';
 import type { SessionParts } from './agent/role-session.ts';
 import { loadConfig, type Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
+import { createBinding } from './drops/binding.ts';
 import { knownPeer, nameByAdmin } from './drops/greeter.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure, toFailure } from './errors.ts';
@@ -58,7 +59,11 @@ export async function openHost(root: string): Promise<Host> {
     detectPlatform((path) => existsSync(below(path))),
   );
   const system = real === '/' && uid === 0;
-  const certname = (config.certname ?? (await askCertname(config, paths)) ?? hostname()).toLowerCase();
+  const certname = (
+    config.certname ??
+    (await askCertname(config, paths)) ??
+    (await guessCertname(paths))
+  ).toLowerCase();
   const machineId = machineIdOf((await readIfThere(paths.machineId)) ?? '');
   return {
     paths,
@@ -92,6 +97,14 @@ async function askCertname({ paths: { puppet } }: Config, paths: Paths): Promise
   if (paths.root !== '/') return undefined;
   const place = { puppet: puppet ?? puppetProgram(), memory: createState(paths.state) };
   return await printSetting(exec, place, 'certname').catch(() => undefined);
+}
+
+/** A puppet that does not answer makes no other machine of this one: it is who it was. */
+async function guessCertname(paths: Paths): Promise<string> {
+  const bound = await createBinding(createState(paths.state))
+    .read()
+    .catch(() => undefined);
+  return bound?.certname ?? hostname();
 }
 
 /** An installed master: its keys, its log, and what both roles share. */

@@ -26,7 +26,7 @@ export interface OwnSystem extends AsyncDisposable {
   program(name: string, order: unknown): Ended;
   /** What systemctl was told that changes something, since this was asked last. */
   systemctl(): string[];
-  /** Every path that was written to since the machine began, with type, mode, owner and content. */
+  /** Every path that was written to since the machine began (but for what is only remembered), with type, mode, owner and content. */
   written(): Map<string, string>;
 }
 
@@ -108,7 +108,8 @@ function insideOf(init: string): Omit<OwnSystem, typeof Symbol.asyncDispose> {
 }
 
 function writtenBelow(root: string, listing: string): Map<string, string> {
-  const names = listing.split('\n').filter(Boolean);
+  // What puppet has answered is kept by whoever asks it first: no change of an installation.
+  const names = listing.split('\n').filter((name) => name !== '' && !name.endsWith('/puppet-settings.json'));
   return new Map(names.map((name) => [name.slice(1), describe(join(root, name))] as const));
 }
 
