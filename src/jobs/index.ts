@@ -143,6 +143,7 @@ function updatePassiveCa(host: SpareHost): Job {
     exec,
     archive: join(paths.archive, 'sync-certs'),
     serialGap: settings.serialGap,
+    limits: settings.brakes.ca,
     adoption: { request: spare.adoption, isServerStopped },
     madeHere: spare.madeHere,
     every: settings.every.updateCa,

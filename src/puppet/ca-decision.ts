@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { brakeCa, type CaHold, type VanishFacts } from '../rules/brakes-ca.ts';
+import type { BrakeLimits } from '../rules/brake-limits.ts';
 import { kindOf } from '../rules/ca-paths.ts';
 import { planCa, type CaFile, type CaPlan } from '../rules/ca-plan.ts';
 import { decideCrls, decideInfraCrls, type CrlSituation, type IssuerDecision } from '../rules/crl.ts';
@@ -44,6 +45,7 @@ export interface CaSides {
   readonly waiting: readonly string[];
   readonly now: Date;
   readonly serialGap: bigint | undefined;
+  readonly limits?: BrakeLimits | undefined;
 }
 
 export interface CaFacts extends CrlDecisions {
@@ -80,13 +82,16 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
   const removed = wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path));
   const waiting = sides.waiting.filter((path) => hashes.has(path));
   const vanish = await vanishFacts(sides, { removed, waiting, expected: wish.expected ?? 0 });
-  const holds = brakeCa({
-    changedCa: await changedCa(wish, hashes, live),
-    crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
-    certificatesBefore: wish.certificates.before,
-    certificatesAfter: wish.certificates.after,
-    vanish,
-  });
+  const holds = brakeCa(
+    {
+      changedCa: await changedCa(wish, hashes, live),
+      crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
+      certificatesBefore: wish.certificates.before,
+      certificatesAfter: wish.certificates.after,
+      vanish,
+    },
+    sides.limits,
+  );
   const serial = await nextSerial(wish, sides, inventory);
   const good = fresh.filter(({ path }) => !bad.has(path));
   const overlaps = await overlapsWith(live, { lines: inventory, fresh: good, source: wish.source }, sides.now);

@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { BrakeLimits } from '../rules/brake-limits.ts';
 import type { CaHold } from '../rules/brakes-ca.ts';
 import { kindOf, topNames } from '../rules/ca-paths.ts';
 import { dropName, type ManifestFile } from '../rules/manifest.ts';
@@ -38,6 +39,8 @@ export interface CaPassTools {
   readonly exec: Exec;
   readonly archive: string;
   readonly serialGap?: bigint;
+  /** How many certificates may vanish before the removals are held. */
+  readonly limits?: BrakeLimits;
 }
 
 export interface CaPassRequest {

@@ -1,5 +1,6 @@
 import type { IssuerDecision } from './crl.ts';
 import { formatSerial } from './serial.ts';
+import { isTooMuch, type BrakeLimits } from './brake-limits.ts';
 import { counted } from './spoken.ts';
 
 export type CaBrake = 'ca-changed' | 'crl-lost' | 'crl-unmerged' | 'ca-source-empty' | 'certificates-vanish';
@@ -41,12 +42,13 @@ export interface VanishFacts {
   readonly replaced: number;
 }
 
-const vanishShare = 0.2;
-const vanishCount = 10;
+export const certificateLimits: BrakeLimits = { share: 0.2, atLeast: 10 };
 
 /** The first rules against mirroring a mistake. */
-export function brakeCa(change: CaChange): CaHold[] {
-  return [caChanged(change), crlLost(change), crlUnmerged(change), vanish(change)].filter((hold) => hold !== undefined);
+export function brakeCa(change: CaChange, limits: BrakeLimits = certificateLimits): CaHold[] {
+  return [caChanged(change), crlLost(change), crlUnmerged(change), vanish(change, limits)].filter(
+    (hold) => hold !== undefined,
+  );
 }
 
 function caChanged({ changedCa }: CaChange): CaHold | undefined {
@@ -92,10 +94,11 @@ function crlUnmerged({ crls }: CaChange): CaHold | undefined {
   };
 }
 
-const isMany = (gone: number, of: number): boolean => gone >= vanishCount && gone > of * vanishShare;
-
 /** At once every removal counts; over a window, certificates that were there when it began and that nothing replaced. */
-function vanish({ certificatesBefore, certificatesAfter, vanish: facts }: CaChange): CaHold | undefined {
+function vanish(
+  { certificatesBefore, certificatesAfter, vanish: facts }: CaChange,
+  limits: BrakeLimits,
+): CaHold | undefined {
   const { vanishing, old, waiting, expected, before, replaced } = facts;
   if (vanishing.length === 0) return undefined;
   const count = counted(vanishing.length, 'certificate');
@@ -104,13 +107,13 @@ function vanish({ certificatesBefore, certificatesAfter, vanish: facts }: CaChan
     return { rule: 'ca-source-empty', sentence, ...removing(vanishing) };
   }
   const rule = 'certificates-vanish';
-  if (isMany(vanishing.length - expected, certificatesBefore)) {
+  if (isTooMuch(vanishing.length - expected, certificatesBefore, limits)) {
     const sentence = `${count} of ${certificatesBefore} vanished on the active`;
     return { rule, sentence, ...removing([...vanishing, ...waiting]) };
   }
   const unexpected = old.length - expected;
   const [gone, all] = [before + unexpected, before + certificatesBefore];
-  if (unexpected <= 0 || !isMany(gone - replaced, all)) return undefined;
+  if (unexpected <= 0 || !isTooMuch(gone - replaced, all, limits)) return undefined;
   const paths = [...old, ...waiting];
   const waits = counted(paths.length, 'removal waits', 'removals wait');
   const sentence = `${counted(gone, 'certificate')} of ${all} vanished on the active within a day; ${waits}`;

@@ -14,6 +14,7 @@ import { closeWhatStandsNoMore } from '../../puppet/ca-standing.ts';
 import type { VanishedBook } from '../../puppet/ca-vanished.ts';
 import type { CaBrake } from '../../rules/brakes-ca.ts';
 import { expectedOf } from '../../rules/expected-deletions.ts';
+import type { BrakeLimits } from '../../rules/brake-limits.ts';
 import { dropName, type Manifest } from '../../rules/manifest.ts';
 import type { AcceptedSet } from '../../system/accepted-set.ts';
 import type { ContentStore } from '../../system/content-store.ts';
@@ -39,6 +40,8 @@ export interface UpdatePassiveCaTools {
   /** Gets one directory for each apply with what it replaced or removed. */
   readonly archive: string;
   readonly serialGap?: bigint;
+  /** How many certificates may vanish before the removals are held. */
+  readonly limits?: BrakeLimits;
   readonly adoption: AdoptionTools;
   /** For the active to ask for. */
   readonly madeHere: Pick<MadeHereFile, 'write'>;
