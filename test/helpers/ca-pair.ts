@@ -42,8 +42,8 @@ export interface CaPair extends AsyncDisposable {
   readonly kept: Holds;
   /** One pass of the active, and of the spare for what it pushes. `changed`: names as the watcher hints them. */
   sync(changed?: readonly string[]): Promise<Outcome>;
-  /** One interval pass of the spare. */
-  compare(): Promise<Outcome>;
+  /** One pass of the spare: of its interval, or the first after a start. */
+  compare(cause?: 'every' | 'start'): Promise<Outcome>;
   /** May change a drop before the spare sees it. */
   tamper: ((drop: VerifiedDrop) => Promise<VerifiedDrop>) | undefined;
   /** False: receipts reach the active later only. */
@@ -214,7 +214,7 @@ export async function createCaPair(): Promise<CaPair> {
       way.answers = pair.answers;
       return sending.run({ ...contextOf(log, changed === undefined ? 'every' : 'watch', changed), clock });
     },
-    compare: () => passive.run({ ...contextOf(log, 'every'), clock }),
+    compare: (cause = 'every') => passive.run({ ...contextOf(log, cause), clock }),
     spareRevoked: () => revokedIn(join(root, 'spare')),
     spareSerial: async () => BigInt(`0x${await readFile(join(root, 'spare', 'serial'), 'utf8')}`),
     [Symbol.asyncDispose]: async () => {

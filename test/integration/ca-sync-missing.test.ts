@@ -29,6 +29,19 @@ describe('when something is missing', () => {
     expect(pair.activeSet.digest()).toBe(pair.spareSet.digest());
   });
 
+  test('what a spare lost before its start is put back by it, also when a drop waits', async () => {
+    await pair.active.signMany(['a.lab', 'b.lab']);
+    await pair.sync();
+    pair.sleeps = true;
+    await pair.active.sign('c.lab');
+    await pair.sync([signed('c.lab')]);
+    await rm(spare(signed('a.lab')));
+    pair.sleeps = false;
+    expect(await pair.compare('start')).toMatchObject({ kind: 'done' });
+    for (const name of ['a.lab', 'b.lab', 'c.lab'])
+      expect(await bytes(spare(signed(name)))).toBe(await bytes(active(signed(name))));
+  });
+
   test('an active that forgot what it sent finds out by comparing, and sends nothing twice', async () => {
     await pair.sync();
     pair.answers = false;

@@ -81,13 +81,26 @@ async function pass(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
   const drop = await tools.intake.next(stream);
   // Rolled forward by deciding anew: what is done already needs no action any more.
   await tools.journal.close();
-  if (drop !== undefined) return (await adoptOrHold(tools, drop, context)) ?? applyDrop(tools, memory, drop, context);
+  if (drop !== undefined)
+    return (await adoptOrHold(tools, drop, context)) ?? applyWaiting(tools, memory, drop, context);
   if (context.cause === 'drop' && interrupted === undefined) return { kind: 'unchanged', why: 'no drop is waiting' };
   if (tools.set.reference() === undefined) return { kind: 'waiting', why: 'nothing of the CA has arrived yet' };
   const foreign = await foreignCa(tools);
   if (foreign !== undefined) return holdAll(tools, memory, foreign);
   await applyReleased(tools, memory, context);
   return heal(tools, memory, context);
+}
+
+/** A loss of power may have taken more than the drop brings that waits: a start compares all the same. */
+async function applyWaiting(
+  tools: UpdatePassiveCaTools,
+  memory: Memory,
+  drop: VerifiedDrop,
+  context: PassContext,
+): Promise<Outcome> {
+  const outcome = await applyDrop(tools, memory, drop, context);
+  if (context.cause === 'start' && outcome.kind === 'done') await heal(tools, memory, context);
+  return outcome;
 }
 
 async function sweepContent({ set, content }: UpdatePassiveCaTools): Promise<void> {
