@@ -4,10 +4,8 @@ import type { Delivery, Goods } from '../../drops/delivery.ts';
 import type { ExpectationBook } from '../../drops/expected-deletions.ts';
 import { isAmong, sayWord, type Sentences } from '../../drops/word.ts';
 import { Failure } from '../../errors.ts';
-import { announcedCertificates, captureCa, packCapture, type Capture } from '../../puppet/ca-capture.ts';
-import { hintedPath, listCa } from '../../puppet/ca.ts';
-import { certnameOf, kindOf } from '../../rules/ca-paths.ts';
-import { sameEpoch, type Epoch } from '../../rules/epoch.ts';
+import { captureCa, packCapture, type Capture } from '../../puppet/ca-capture.ts';
+import { sameEpoch } from '../../rules/epoch.ts';
 import { strangeLines } from '../../rules/inventory.ts';
 import { dropName } from '../../rules/manifest.ts';
 import { arrived, type Receipt } from '../../rules/receipt.ts';
@@ -16,6 +14,8 @@ import type { AcceptedSet, SetChanges } from '../../system/accepted-set.ts';
 import { readAccounts } from '../../system/accounts.ts';
 import { readIfThere } from '../../system/files.ts';
 import { sendForAdoption } from './adoption.ts';
+import { excludedNames, pathsToCompare } from './compare.ts';
+import { openPaths, type Memory, type Unanswered } from './memory.ts';
 import { countRemoved } from './removed.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 
@@ -37,8 +37,6 @@ export interface SyncCertsTools {
 }
 
 const stream = 'sync-certs';
-const certificateWaitMs = 1_000;
-const lookMs = 20;
 
 /** Sends what changed in the CA directory to the spare. */
 export function createSyncCerts(tools: SyncCertsTools): Job {
@@ -54,29 +52,6 @@ export function createSyncCerts(tools: SyncCertsTools): Job {
     run: (context) => pass(tools, memory, context),
   };
 }
-
-/** What lives between passes. Losing it costs a whole compare. */
-interface Memory {
-  /** Changed since the last acknowledged drop, as far as hints tell. */
-  dirty: Set<string>;
-  /** Pushed, but the receipt has not come yet. `names` were dirty then. */
-  unanswered: Unanswered | undefined;
-  /** Lines of the inventory that were said to be none. */
-  readonly strange: Set<string>;
-}
-
-interface Unanswered {
-  readonly changes: SetChanges;
-  readonly whole: boolean;
-  readonly digest: string;
-  /** The drop; undefined: the spare had that digest already. */
-  readonly place: { readonly epoch: Epoch; readonly sequence: number } | undefined;
-  readonly names: ReadonlySet<string>;
-  /** How many deletions it told the spare to expect. */
-  readonly expected: number;
-}
-
-const open = ({ dirty, unanswered }: Memory): Set<string> => new Set([...dirty, ...(unanswered?.names ?? [])]);
 
 async function pass(tools: SyncCertsTools, memory: Memory, context: PassContext): Promise<Outcome> {
   await requireCa(tools.cadir);
@@ -152,54 +127,6 @@ async function warnOfLines(
   );
 }
 
-/** Certificates that never travel: that they are not in a drop says nothing of them. */
-const excludedNames = ({ excludeCerts, spare }: SyncCertsTools): string[] => [...excludeCerts, spare];
-
-async function pathsToCompare(
-  tools: SyncCertsTools,
-  memory: Memory,
-  context: PassContext,
-  whole: boolean,
-): Promise<string[]> {
-  const names = excludedNames(tools);
-  const excluded = (path: string): boolean => kindOf(path) === 'certificate' && names.includes(certnameOf(path));
-  if (context.changed === undefined || whole) {
-    const { paths, skipped } = await listCa(tools.cadir);
-    for (const what of skipped) context.log.warning(`Skipped in the CA directory: ${what}`);
-    const known = whole ? [] : [...tools.set.all()].map(({ path }) => path);
-    return [...new Set([...paths, ...known])].filter((path) => !excluded(path));
-  }
-  const hinted = [...context.changed].map((hint) => hintedPath(tools.cadir, hint));
-  for (const path of hinted) if (path !== undefined && !excluded(path)) memory.dirty.add(path);
-  await waitForCertificate(tools, memory, context);
-  return [...open(memory)].filter((path) => !excluded(path));
-}
-
-// Signing writes serial, inventory, certificate: the first two alone are worth a short wait, not a drop of their own.
-async function waitForCertificate(tools: SyncCertsTools, memory: Memory, context: PassContext): Promise<void> {
-  const lonely = (): boolean =>
-    memory.dirty.size > 0 && [...memory.dirty].every((path) => ['serial', 'inventory'].includes(kindOf(path) ?? ''));
-  const end = context.clock.monotonic() + certificateWaitMs;
-  while (lonely()) {
-    const size = tools.set.get('inventory.txt')?.size ?? 0;
-    const directory = join(tools.work, 'capture', 'look');
-    const paths = (await announcedCertificates(tools.cadir, size)).slice(-1000);
-    const known = (path: string) => tools.set.get(path);
-    const { changed } = await captureCa({
-      cadir: tools.cadir,
-      directory,
-      paths,
-      known,
-      accounts: await readAccounts(),
-    });
-    await rm(directory, { recursive: true, force: true });
-    for (const { file } of changed) memory.dirty.add(file.path);
-    if (!lonely() || context.clock.monotonic() >= end) break;
-    await context.clock.sleep(lookMs, context.signal);
-  }
-  if (memory.dirty.size > 0) memory.dirty.add('inventory.txt').add('serial');
-}
-
 interface Parcel {
   readonly capture: Capture;
   readonly directory: string;
@@ -223,7 +150,7 @@ async function send(tools: SyncCertsTools, memory: Memory, context: PassContext,
   const goods = goodsOf(tools, parcel, changes, { united, expected });
   if (!empty && context.cause !== 'retry') context.log.success(`Starting sync of Puppet CA directory to ${spare}`);
   const delivered = await delivery.deliver(goods, context);
-  const names = open(memory);
+  const names = openPaths(memory);
   const place = delivered.kind === 'pushed' ? { epoch: context.epoch, sequence: delivered.sequence } : undefined;
   [memory.unanswered, memory.dirty] = [{ changes, whole, digest: goods.digest, place, names, expected }, new Set()];
   if (delivered.kind === 'confirmed') {
