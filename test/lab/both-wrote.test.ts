@@ -6,6 +6,7 @@ import { readCertificates, readCrls } from '../../src/system/certificates.ts';
 import { eventually } from './eventually.ts';
 import { distrustIfFailed, fullPair } from './full-pair.ts';
 import { untilAgreed, type LabMaster, type LabPair } from './pair.ts';
+import { exchange } from './turning.ts';
 
 let pair: LabPair;
 beforeAll(async () => {
@@ -63,14 +64,6 @@ async function untilSame({ a, b }: LabPair): Promise<void> {
   );
 }
 
-async function exchange(active: LabMaster, spare: LabMaster): Promise<void> {
-  await active.editFact({ pe_failover_mode: 'passive' });
-  await eventually('it is passive', async () => (await active.status()).role === 'passive');
-  await spare.editFact({ pe_failover_mode: 'active', pe_failover_passive_master: active.fqdn });
-  await eventually('it is active', async () => (await spare.status()).role === 'active');
-  await untilAgreed(pair, 180_000);
-}
-
 describe('when both masters sign and revoke while they do not see each other', () => {
   it('both have all of it after the heal: no serial twice, nothing lost, nothing un-revoked', async () => {
     const { a, b, lab } = pair;
@@ -115,11 +108,13 @@ describe('roles exchanged, and back', () => {
     await revoke(a, 'old-3.lab');
     await lab.network.heal();
     await exchange(a, b);
+    await untilAgreed(pair, 180_000);
     await generate(b, 'second-epoch.lab');
     await untilSame(pair);
     await generate(a, 'by-new-spare.lab');
     await untilSame(pair);
     await exchange(b, a);
+    await untilAgreed(pair, 180_000);
     await generate(a, 'third-epoch.lab');
     await untilSame(pair);
     const names = ['before-demotion', 'before-promotion', 'second-epoch', 'by-new-spare', 'third-epoch'];

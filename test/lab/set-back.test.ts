@@ -8,7 +8,7 @@ import { eventually } from './eventually.ts';
 import { missingOn, startLightPair, untilSameCa, type LightPair } from './light-pair.ts';
 import { secrets, untilAgreed, type LabMaster } from './pair.ts';
 import { takeSnapshot } from './snapshot.ts';
-import { activeOver, asAtFirst, has, is, passive, signOn } from './turning.ts';
+import { activeOver, asAtFirst, exchange, has, is, passive, signOn } from './turning.ts';
 
 let pair: LightPair;
 beforeAll(async () => {
@@ -94,10 +94,7 @@ describe('an active whose disk is set back to a state of some minutes ago', () =
     const { a, b } = pair;
     using then = await takeSnapshot(a);
     await untilAgreed(pair);
-    await a.editFact(passive);
-    await is(a, 'passive');
-    await b.editFact(activeOver(a));
-    await is(b, 'active');
+    await exchange(a, b);
     await untilAgreed(pair);
     const state = await goOn(b, a);
     await then.putBack();
@@ -138,10 +135,7 @@ describe('a spare whose disk is set back', () => {
     const { a, b } = pair;
     using then = await takeSnapshot(b);
     await untilAgreed(pair);
-    await a.editFact(passive);
-    await is(a, 'passive');
-    await b.editFact(activeOver(a));
-    await is(b, 'active');
+    await exchange(a, b);
     await untilAgreed(pair);
     const state = await goOn(b, a);
     await then.putBack();

@@ -19,6 +19,14 @@ export const is = (master: LabMaster, role: string, withinMs = 30_000): Promise<
 export const signOn = async (master: LabMaster, name: string): Promise<bigint> =>
   (await openTestCa(master.cadir)).sign(name);
 
+/** The one is demoted, then the other promoted. */
+export async function exchange(active: LabMaster, spare: LabMaster): Promise<void> {
+  await active.editFact(passive);
+  await is(active, 'passive');
+  await spare.editFact(activeOver(active));
+  await is(spare, 'active');
+}
+
 /** Back to how every scenario begins: mastera active, masterb its spare, both with everything. */
 export async function asAtFirst(pair: Pick<LabPair, 'a' | 'b'>): Promise<void> {
   const { a, b } = pair;
@@ -26,10 +34,7 @@ export async function asAtFirst(pair: Pick<LabPair, 'a' | 'b'>): Promise<void> {
     await a.editFact(passive);
     await is(a, 'passive');
     await untilAgreed(pair);
-    await b.editFact(passive);
-    await is(b, 'passive');
-    await a.editFact(activeOver(b));
-    await is(a, 'active');
+    await exchange(b, a);
   }
   await untilAgreed(pair);
 }
