@@ -19,7 +19,6 @@ afterAll(() => pair[Symbol.asyncDispose]());
 describe('killed in the middle of its work', () => {
   test('pg_dump: one FAILURE, and the next pass dumps anew', async () => {
     const mark = pair.a.log.length;
-    await pair.change();
     const [dump] = await held(pair, 'pg_dump');
     process.kill(dump?.pid ?? 0, 'SIGKILL');
     await pair.arrives();
@@ -34,7 +33,6 @@ describe('killed in the middle of its work', () => {
     ['one of the workers of pg_restore', 1],
   ] as const)('%s: one FAILURE, and the next pass loads anew', async (_, which) => {
     const mark = pair.b.log.length;
-    await pair.change();
     const tools = await held(pair, 'pg_restore');
     const [killed] = tools.splice(which, 1);
     process.kill(killed?.pid ?? 0, 'SIGKILL');
@@ -47,7 +45,6 @@ describe('killed in the middle of its work', () => {
 
 describe('an agent, killed in the middle', () => {
   test('of a dump: the next one ends what it left, and dumps anew', async () => {
-    await pair.change();
     await held(pair, 'pg_dump');
     await pair.a.stop('SIGKILL');
     pair.a.start();
@@ -56,7 +53,6 @@ describe('an agent, killed in the middle', () => {
   });
 
   test('of a load: the next one ends what it left, and loads anew', async () => {
-    await pair.change();
     await held(pair, 'pg_restore');
     await pair.b.stop('SIGKILL');
     pair.b.start();
@@ -74,7 +70,6 @@ describe('PostgreSQL, crashed in the middle', () => {
 
   test('of a dump: one FAILURE, and when it is back the next pass dumps anew', async () => {
     const mark = pair.a.log.length;
-    await pair.change();
     const tools = await held(pair, 'pg_dump');
     await pair.active.crash();
     goOn(tools);
@@ -101,7 +96,6 @@ describe('PostgreSQL, crashed in the middle', () => {
 
   test('of a load: one FAILURE, and when it is back the next pass loads anew', async () => {
     const mark = pair.b.log.length;
-    await pair.change();
     const tools = await held(pair, 'pg_restore');
     await pair.passive.crash();
     goOn(tools);

@@ -17,7 +17,6 @@ afterAll(() => pair[Symbol.asyncDispose]());
 describe('stopped in the middle of its work', () => {
   test('pg_dump: one FAILURE at the deadline, it is ended, and the next pass dumps anew', async () => {
     const mark = pair.a.log.length;
-    await pair.change();
     const [dump] = await held(pair, 'pg_dump');
     await pair.arrives();
     expect(failuresOf(pair.a, 'db_dump', mark)).toEqual([expect.stringMatching(/did not end within 12 s/)]);
@@ -30,7 +29,6 @@ describe('stopped in the middle of its work', () => {
     ['one of the workers of pg_restore', 1],
   ] as const)('%s: one FAILURE at the deadline, all of it is ended, and the next pass loads anew', async (_, which) => {
     const mark = pair.b.log.length;
-    await pair.change();
     const tools = await held(pair, 'pg_restore');
     goOn(tools.filter((_tool, at) => at !== which));
     await pair.arrives();
@@ -41,7 +39,6 @@ describe('stopped in the middle of its work', () => {
 
   test('the backend of a load: one FAILURE at the deadline, and when it is gone the next pass loads anew', async () => {
     const mark = pair.b.log.length;
-    await pair.change();
     const tools = await held(pair, 'pg_restore');
     const [backend] = await pair.passive.sql<{ pid: number }>(
       'postgres',

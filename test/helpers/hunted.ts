@@ -50,6 +50,7 @@ export const processes = (): Process[] =>
     .filter(({ state }) => state !== 'Z' && state !== 'X');
 
 export const isAlive = (pid: number): boolean => ![undefined, 'Z', 'X'].includes(look(pid)?.state);
+export const isStopped = (pid: number): boolean => look(pid)?.state === 'T';
 const environmentOf = ({ pid }: Process): string => read(`/proc/${pid}/environ`);
 
 /** Everything that names a directory of this pair, or works in one. */
