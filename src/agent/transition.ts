@@ -29,6 +29,8 @@ export interface TransitionParts {
   readonly leave: () => Promise<void>;
   /** Applies what was verified and is pending, as the spare that this still is. Throws `interrupted` when the fact changes. */
   readonly applyPending: (epoch: Epoch) => Promise<void>;
+  /** Issues the CRLs anew, with numbers above all that the old active may issue; how many. Undefined: not ours to keep. */
+  readonly leapCrls: () => Promise<number | undefined>;
   /** Whether the fact file still is what was judged. */
   readonly stillSays: (fact: JudgedFact) => Promise<boolean>;
   /** The streams of this pair. */
@@ -43,6 +45,7 @@ export const transitionPoints = [
   'old role left',
   'pending applied',
   'keys narrowed',
+  'CRLs issued anew',
   'settled',
   'gate open',
 ] as const;
@@ -103,12 +106,24 @@ async function promote(
   await demandStillWanted(parts, fact);
   if (peer !== undefined) await parts.keys.write(peer, 'hello-only');
   parts.progress?.('keys narrowed');
+  await leapCrls(parts);
+  parts.progress?.('CRLs issued anew');
   const epoch = nextEpoch(known?.seen ?? noEpoch, peerEpoch, randomBytes(8).toString('hex'));
   await parts.epochs.settle('active', epoch);
   parts.progress?.('settled');
   parts.log.success(`Promoted: epoch ${formatEpoch(epoch)}`);
   if (missing.length > 0) parts.log.warning(`Promoted without ${missing.join(', ')}: nothing of it ever arrived here`);
   return await open(parts, fact, 'active', epoch, why);
+}
+
+// A list that keeps its number is no reason not to promote: both sides' lists are united when they meet.
+async function leapCrls(parts: TransitionParts): Promise<void> {
+  try {
+    const leapt = await parts.leapCrls();
+    if (leapt === 0) parts.log.warning('Promoted with the CRL as it was: the key of the CA is not here');
+  } catch (error) {
+    parts.log.warning(`Promoted with the CRL as it was: ${toFailure(error).message}`);
+  }
 }
 
 /** What speaks against a promotion, by what this master knows and by what lies outside. */

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { createAgent, type Agent } from '../agent/agent.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
@@ -13,6 +14,9 @@ import { settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../
 import { noEpoch } from '../drops/epoch-book.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import { markStale } from '../drops/stream-state.ts';
+import { openLiveCa } from '../puppet/ca-live.ts';
+import { leapCrls } from '../puppet/ca-leap.ts';
+import { findCadir } from '../surroundings.ts';
 import { createState } from '../system/state.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
@@ -69,6 +73,7 @@ async function agentOf(master: Master, progress?: (point: TransitionPoint) => vo
       forced: () => markStale(createState(master.paths.streams)),
       peer: (fact) => peerOf(master.paths, fact, log),
       askPeer: (fact) => askPeer(master, fact),
+      leapCrls: () => leapOwnCrls(master),
       witness: () => whyForbidden(master.config.witness, master.exec),
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
       streams: streamsOf(master).map(({ name }) => name),
@@ -125,6 +130,16 @@ async function publishStatus(master: Master, agent: Agent, signal: AbortSignal):
     }
     await clock.sleep(publishMs, signal).catch(() => undefined);
   }
+}
+
+const leapMs = 60_000;
+
+/** None to speak of where the CA is not kept in sync. */
+async function leapOwnCrls(master: Master): Promise<number | undefined> {
+  if (!master.config.jobs.sync_certs.enabled) return undefined;
+  const archive = join(master.paths.archive, 'promotions');
+  const signal = AbortSignal.timeout(leapMs);
+  return await leapCrls({ live: openLiveCa(await findCadir(master)), exec: master.exec, archive, signal });
 }
 
 async function askPeer(master: Master, { role }: JudgedFact): Promise<Epoch | undefined> {

@@ -89,6 +89,25 @@ function choose({ issuer, accepted, incoming, live, lost, madeHere, canSign }: C
   return lost.length === 0 && madeHere.length === 0 ? 'incoming' : 'live';
 }
 
+/** How far a promotion raises the number of a CRL: above what the old active may issue before it hears of it. */
+export const crlLeap = 0x186a0n;
+
+/**
+ * A promotion's rule: lists that can be signed get a number above those that were there `before`, as far as they have none yet,
+ * so that no list of the new active has the number of another list of the old one.
+ */
+export function leapOfCrls(
+  before: readonly CrlFacts[],
+  canSign: (issuer: string) => boolean,
+): (live: readonly CrlFacts[]) => IssuerDecision[] {
+  const number = before.reduce((highest, crl) => larger(highest, crl.number ?? 0n), 0n) + crlLeap;
+  return (live) =>
+    live.map(({ issuer, number: has = 0n }) => {
+      const use = has < number && canSign(issuer) ? 'union' : 'live';
+      return { issuer, use, number, lost: [], madeHere: [], waiting: [] };
+    });
+}
+
 /** Serials of `from` that `other` lacks, expired ones aside, ascending. */
 export function lacking(
   from: CrlFacts | undefined,

@@ -3,6 +3,7 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createAgentPair, type AgentPair } from '../helpers/agents.ts';
+import { readCrls } from '../../src/system/certificates.ts';
 import { revokedIn } from '../helpers/ca-pair.ts';
 import { pathsBelow } from '../helpers/pair.ts';
 import { createTestCa, type TestCa } from '../stand-in/ca.ts';
@@ -91,4 +92,25 @@ it('a mass clean is announced on the active alone, is shown by its status, goes 
   await expect.poll(() => fleet.filter(isThere), { timeout: 20_000 }).toEqual([]);
   expect(b.command('holds').output).toBe('Nothing is held.\n');
   await expect.poll(expected, { timeout: 20_000 }).toBeUndefined();
+});
+
+it('a promotion issues the CRL anew, far above what the old active revokes before it hears of it; then both have both', async () => {
+  const { a, b } = pair;
+  await ca.revoke('first.lab');
+  await expect.poll(() => revokedIn(b.cadir), { timeout: 20_000 }).toHaveLength(1);
+  await a.stop();
+  b.setFacts({ pe_failover_mode: 'active' });
+  await b.says(/Promoted: epoch 2\./);
+  const [list] = readCrls(readFileSync(join(b.cadir, 'ca_crl.pem')), 'ca_crl.pem');
+  expect(list?.number).toBeGreaterThan(100_000n);
+  expect([...(list?.revoked.keys() ?? [])]).toEqual(await revokedIn(a.cadir));
+
+  const late = await ca.sign('late.lab');
+  await ca.revoke('late.lab');
+  a.setFacts({ pe_failover_mode: 'passive' });
+  a.start();
+  await a.says(/this active is demoted/);
+  b.setFacts({ pe_failover_passive_master: '127.0.0.1' });
+  const both = [...(list?.revoked.keys() ?? []), late].sort();
+  for (const { cadir } of [b, a]) await expect.poll(() => revokedIn(cadir), { timeout: 40_000 }).toEqual(both);
 });

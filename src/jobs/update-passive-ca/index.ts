@@ -133,7 +133,8 @@ async function applyDrop(
     context,
   );
   // Before the word on the drop: an active that was set back asks for it then, for until it has that it signs with old serials.
-  if (wish.united) await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
+  // Whole is also the first drop after an exchange of roles: what only the demoted master knows must not wait for an interval.
+  if (wish.united || resolved.whole) await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
   tellWarnings(applied, context);
   await pruneArchive(tools.archive, keptArchives);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
