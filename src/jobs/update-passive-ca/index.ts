@@ -134,7 +134,8 @@ async function applyDrop(
   );
   // Before the word on the drop: an active that was set back asks for it then, for until it has that it signs with old serials.
   // Whole is also the first drop after an exchange of roles: what only the demoted master knows must not wait for an interval.
-  if (wish.united || resolved.whole) await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
+  if (wish.united || resolved.whole)
+    await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
   tellWarnings(applied, context);
   await pruneArchive(tools.archive, keptArchives);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
