@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { CaAction, CaPlan } from '../rules/ca-plan.ts';
+import { changedPaths, type CaAction, type CaPlan } from '../rules/ca-plan.ts';
 import type { IssuerDecision } from '../rules/crl.ts';
 import { appendix, missingLines } from '../rules/inventory.ts';
 import type { ManifestFile } from '../rules/manifest.ts';
@@ -89,10 +89,7 @@ type Action<Kind extends CaAction['kind']> = Extract<CaAction, { kind: Kind }>;
 
 /** What goes or is replaced is copied away first, certificates by serial. Keys never are. */
 function archiveStep({ live, plan, archive }: CaApply): Step {
-  const touched = plan.actions.flatMap((action) => {
-    if (action.kind === 'crl') return ['ca_crl.pem'];
-    return 'path' in action ? [action.path] : [];
-  });
+  const touched = changedPaths(plan);
   return {
     name: 'archive',
     isDone: async () => touched.length === 0,

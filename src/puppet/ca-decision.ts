@@ -23,6 +23,8 @@ import { vanishFacts, type VanishSides } from './ca-vanished.ts';
 export interface CaWish {
   readonly incoming: readonly CaFile[];
   readonly deleted: readonly string[];
+  /** What an interrupted apply left here, by sha256: it goes without a brake, for the active never had it accepted. */
+  readonly leftovers?: ReadonlyMap<string, string>;
   readonly source: (path: string, sha256: string) => string;
   /** What the active last had: the base of every comparison. */
   readonly accepted: (path: string) => string | undefined;
@@ -68,7 +70,8 @@ export interface CaFacts extends CrlDecisions {
 export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts> {
   const { live, set, content } = sides;
   const authorities = await live.authorities();
-  const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted, ...sides.waiting];
+  const leftovers = [...(wish.leftovers?.keys() ?? [])];
+  const paths = [...wish.incoming.map(({ path }) => path), ...wish.deleted, ...leftovers, ...sides.waiting];
   const hashes = await live.hashes(paths, (path) => set.get(path));
   const unchanged = wish.incoming.filter(({ path, sha256 }) => wish.united || wish.accepted(path) === sha256);
   const issuedThere = () => (wish.united ? Promise.resolve(wish.inventoryLines) : acceptedInventory(set, content));
@@ -101,10 +104,10 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
 /** The plan, with what is held left out. */
 export function planFrom(wish: CaWish, facts: CaFacts, held: ReadonlySet<string>): CaPlan {
   return planCa({
-    accepted: wish.accepted,
+    accepted: (path) => wish.accepted(path) ?? wish.leftovers?.get(path),
     live: (path) => facts.hashes.get(path),
     incoming: wish.incoming,
-    deleted: wish.deleted,
+    deleted: [...wish.deleted, ...(wish.leftovers?.keys() ?? [])],
     bad: facts.bad,
     held: new Set([...held, ...facts.own]),
     serial: facts.serial,

@@ -8,6 +8,7 @@ import type { ContentStore } from '../system/content-store.ts';
 import { readBytesIfThere } from '../system/files.ts';
 import type { CaWish } from './ca-decision.ts';
 import type { HeldStore } from './ca-held.ts';
+import { leftBehind } from './ca-leftovers.ts';
 import { liveLists, type LiveCa } from './ca-live.ts';
 import { acceptedInventory } from './ca-own.ts';
 import { listCa } from './ca.ts';
@@ -47,15 +48,19 @@ export async function compareLive({ live, set, content, held }: DriftSides): Pro
   const lost = holds.filter(({ rule }) => rule === 'crl-lost');
   const serials = new Set(lost.flatMap((hold) => hold.serials.map((serial) => BigInt(`0x${serial}`))));
   const { paths } = await listCa(live.cadir);
-  const own = paths.filter(
+  const unknown = paths.filter(
     (path) => kindOf(path) === 'certificate' && !leaving.has(path) && set.get(path) === undefined,
   );
+  const inventoryLines = await acceptedInventory(set, content);
+  const left = await leftBehind(live, unknown, inventoryLines);
+  const own = unknown.filter((path) => !left.has(path));
   return {
     wish: {
       incoming: intact,
       deleted: [],
+      leftovers: left,
       source: (_path, sha256) => content.path(sha256),
-      inventoryLines: await acceptedInventory(set, content),
+      inventoryLines,
       certificates: { before: 0, after: 0 },
       forgiven: new Set(),
     },

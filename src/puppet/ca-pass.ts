@@ -4,7 +4,7 @@ import type { BrakeLimits } from '../rules/brake-limits.ts';
 import type { CaHold } from '../rules/brakes-ca.ts';
 import { kindOf, topNames } from '../rules/ca-paths.ts';
 import { dropName, type ManifestFile } from '../rules/manifest.ts';
-import type { CaPlan } from '../rules/ca-plan.ts';
+import { changedPaths, type CaPlan } from '../rules/ca-plan.ts';
 import type { DropReference } from '../rules/receipt.ts';
 import type { SerialOverlap } from '../rules/serial-overlaps.ts';
 import { counted } from '../rules/spoken.ts';
@@ -62,6 +62,8 @@ export interface CaPassContext {
 
 export interface Applied {
   readonly actions: number;
+  /** Paths that were placed, replaced or removed. */
+  readonly changed: ReadonlySet<string>;
   readonly why: string;
   readonly bad: ReadonlyMap<string, string>;
   readonly bothSigned: readonly string[];
@@ -105,6 +107,7 @@ export async function applyWish(tools: CaPassTools, request: CaPassRequest, cont
   }
   return {
     actions: plan.actions.length,
+    changed: new Set(changedPaths(plan)),
     why: plan.actions.length === 0 ? 'live already' : `applied in ${counted(plan.actions.length, 'change')}`,
     bad: facts.bad,
     bothSigned: plan.bothSigned,

@@ -63,6 +63,13 @@ export function planCa(input: CaPlanInput): CaPlan {
   };
 }
 
+/** The files that a plan places, replaces or removes. */
+export const changedPaths = ({ actions }: Pick<CaPlan, 'actions'>): string[] =>
+  actions.flatMap((action) => {
+    if (action.kind === 'crl') return ['ca_crl.pem'];
+    return 'path' in action ? [action.path] : [];
+  });
+
 const placed: ReadonlySet<CaPathKind | undefined> = new Set<CaPathKind>(['certificate', 'ca', 'infra']);
 
 function placements({ incoming, live, bad, held }: CaPlanInput): CaAction[] {

@@ -42,6 +42,21 @@ describe('when something is missing', () => {
       expect(await bytes(spare(signed(name)))).toBe(await bytes(active(signed(name))));
   });
 
+  test('what a killed apply had placed, and the active cleaned before the next drop, goes, and is not taken for made here', async () => {
+    await pair.sync();
+    const serial = await pair.active.sign('short.lab');
+    await copyFile(active(signed('short.lab')), spare(signed('short.lab'))); // and killed before it was accepted
+    await pair.spare.sign('own.lab');
+    await pair.active.clean('short.lab');
+    await pair.sync();
+    expect(await pair.compare()).toMatchObject({ kind: 'done', detail: { certificates: 1, revocations: 0 } });
+    expect(await readdir(spare('signed'))).toEqual(['own.lab.pem']);
+    expect(pair.log).toContain('WARNING Removed what an interrupted apply had left: signed/short.lab.pem');
+    const archived = await readdir(join(pair.root, 'archive'), { recursive: true });
+    expect(archived.filter((name) => name.endsWith(`${serial}-short.lab.pem`))).toHaveLength(1);
+    expect(await pair.compare()).toMatchObject({ kind: 'unchanged' });
+  });
+
   test('an active that forgot what it sent finds out by comparing, and sends nothing twice', async () => {
     await pair.sync();
     pair.answers = false;

@@ -232,8 +232,10 @@ async function heal(tools: UpdatePassiveCaTools, memory: Memory, context: PassCo
     { ...asked, job: name, ...tellingOverlaps(memory.overlaps, context) },
     context,
   );
-  const back = drift.differs.filter((path) => !applied.own.includes(path));
-  if (applied.actions > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
+  const back = drift.differs.filter((path) => applied.changed.has(path));
+  if (back.length > 0) context.log.warning(`Put back what had changed in the CA directory: ${some(back)}`);
+  const left = [...(drift.wish.leftovers?.keys() ?? [])].filter((path) => applied.changed.has(path));
+  if (left.length > 0) context.log.warning(`Removed what an interrupted apply had left: ${some(left)}`);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
   await tools.madeHere.write(await ownOfCa(tools.live, drift, applied.own));
   const verdict = await orHeld(tools, driftVerdict(drift, applied));
