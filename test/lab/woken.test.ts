@@ -81,33 +81,31 @@ describe('a session of the spare that wakes up after its push was made anew', ()
     expect(existsSync(b.path(staging))).toBe(false);
   }, 600_000);
 
-  it.runIf(isLong)(
-    'and had been cut off for longer than its deadlines does not, either',
-    async () => {
-      const { a, b, lab } = pair;
-      a.syslog.forget();
-      const change = async (): Promise<void> => {
-        await writeFile(secretOf(a, 'large'), megabytes(300));
-        await writeFile(secretOf(a, 'eyaml'), 'after the cut');
-      };
-      let old: readonly number[] = [];
-      const hold = () => {
-        b.freeze();
-        return () => b.thaw();
-      };
-      await interrupt(whenSomethingIsIn(b, staging), change, async () => {
+  // Minutes of waiting.
+  const itWhenLong = (title: string, run: () => Promise<void>) => isLong && it(title, run, 600_000);
+  itWhenLong('and had been cut off for longer than its deadlines does not, either', async () => {
+    const { a, b, lab } = pair;
+    a.syslog.forget();
+    const change = async (): Promise<void> => {
+      await writeFile(secretOf(a, 'large'), megabytes(300));
+      await writeFile(secretOf(a, 'eyaml'), 'after the cut');
+    };
+    let old: readonly number[] = [];
+    const hold = () => {
+      b.freeze();
+      return () => b.thaw();
+    };
+    await interrupt(whenSomethingIsIn(b, staging), change, async () => {
       await lab.network.apply({ kind: 'cut', from: 'mastera', to: 'masterb' });
     }, hold); // prettier-ignore
-      old = await sessionOf(b);
-      await a.syslog.says(/sync_files\.sh ---> \[FAILURE\]/, 120_000);
-      await lab.network.heal();
-      await untilWhole('after the cut', 120_000);
-      await untilAgreed(pair);
-      await eventually('the old session has ended', () => old.every((pid) => statusOf(pid) === ''), {
-        withinMs: 120_000,
-      });
-      expect(existsSync(b.path(staging))).toBe(false);
-    },
-    600_000,
-  );
+    old = await sessionOf(b);
+    await a.syslog.says(/sync_files\.sh ---> \[FAILURE\]/, 120_000);
+    await lab.network.heal();
+    await untilWhole('after the cut', 120_000);
+    await untilAgreed(pair);
+    await eventually('the old session has ended', () => old.every((pid) => statusOf(pid) === ''), {
+      withinMs: 120_000,
+    });
+    expect(existsSync(b.path(staging))).toBe(false);
+  });
 });
