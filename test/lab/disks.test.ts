@@ -95,7 +95,7 @@ describe('a disk that is full', () => {
     for (const operation of all) await change(operation);
     await oneFailureEach(pair.a, senders, /the spare says.*disk is full \(\/var\/lib\/pe_failover\).* df -h/);
     await pair.b.sh('systemctl restart pe-failover');
-    await pair.b.syslog.says(/agent\.sh ---> \[FAILURE\] The agent cannot start.*df -h \/var\/lib\/pe_failover/);
+    await pair.b.syslog.says(/agent\.sh ---> \[FAILURE\].*df -h \/var\/lib\/pe_failover/);
     await disks.ofSpare.free();
     await isThereSoon(all);
   });
