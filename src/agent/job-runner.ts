@@ -43,6 +43,8 @@ interface Waiter {
   readonly reject: (failure: Failure) => void;
 }
 
+/** A person waits for it, or what was missing is there again: whatever failed before, now is the time. */
+const urgentCauses: ReadonlySet<string> = new Set(['by hand', 'replaced']);
 const longestSleepMs = 3_600_000;
 
 /** The life of one job in a role session: one pass at a time, retries, a deadline. It owns the job's plan. */
@@ -68,7 +70,7 @@ export class JobRunner {
 
   request(cause: string, changed: Changed, settleMs = 0): void {
     const due = this.#options.clock.monotonic() + settleMs;
-    this.#plan = ask(this.#plan, { cause, changed, dueAt: due, urgent: cause === 'by hand' });
+    this.#plan = ask(this.#plan, { cause, changed, dueAt: due, urgent: urgentCauses.has(cause) });
     this.#wake();
   }
 

@@ -137,6 +137,9 @@ function armCron(runner: JobRunner, expression: string, { clock }: SchedulerOpti
   return async () => stop();
 }
 
+/** What is replaced by a rename is not there for a moment: no reason to complain. */
+const goneMs = 1000;
+
 async function armWatch(
   runner: JobRunner,
   trigger: Extract<Trigger, { kind: 'watch' }>,
@@ -146,7 +149,10 @@ async function armWatch(
   const settleMs = runner.job.settleMs ?? 0;
   const listener: WatchListener = {
     changed: (names) => runner.request('watch', names, settleMs),
-    lost: () => runner.request('watch', 'everything', settleMs),
+    lost: (_why, what) => {
+      if (what === 'gone') runner.request('watch', 'everything', Math.max(settleMs, goneMs));
+      else runner.request(what === 'anew' ? 'replaced' : 'watch', 'everything', settleMs);
+    },
     failed: (failure) => log.forJob(runner.job.name).failure(failure.message),
   };
   const watching = trigger.deep

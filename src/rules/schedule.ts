@@ -8,7 +8,7 @@ export interface Request {
   readonly changed: Changed;
   /** Monotonic milliseconds. */
   readonly dueAt: number;
-  /** Asked for by a person: does not wait for a back-off. */
+  /** Does not wait for a back-off: a person asked for it, or what was missing is there again. */
   readonly urgent: boolean;
 }
 

@@ -8,11 +8,13 @@ import { Failure, isErrno } from '../errors.ts';
 export interface WatchListener {
   /** Absolute paths, below the watched path as it was given. */
   readonly changed: (names: ReadonlySet<string>) => void;
-  /** Events may be missing: compare everything. Said when the watch is on again. */
-  readonly lost: (why: string) => void;
+  /** Events may be missing: compare everything. `gone`: nothing is there now. `anew`: it is there again, or was replaced. */
+  readonly lost: (why: string, what: Loss) => void;
   /** No watch is possible now; said once, and tried again. */
   readonly failed: (failure: Failure) => void;
 }
+
+export type Loss = 'events' | 'gone' | 'anew';
 
 export interface Watching {
   /** Resolves when the watch is on for the first time, or has failed. */
@@ -35,9 +37,9 @@ export function watchDirectory(path: string, listener: WatchListener, options: W
     const self = basename(resolved);
     const watcher = watchFlat(resolved, (type, name) => {
       batch.count();
+      if (name === self && type === 'rename') return batch.gone();
       batch.add(join(path, name ?? ''));
-      if (name === self && type === 'rename') batch.gone();
-      else if (name === self) batch.look();
+      if (name === self) batch.look();
     });
     watcher.on('error', onError);
     return async () => watcher.close();
@@ -136,7 +138,8 @@ class KeptWatch implements Watching {
     // Taken before the watch was opened: a replacement in between is seen by the next look.
     this.#identity = found;
     this.#shut = await this.#open(this.#batch, (error) => this.#broke(error));
-    if (this.#opened || this.#said !== undefined) this.#listener.lost(`${this.#paths.join(', ')} is watched anew`);
+    if (this.#opened || this.#said !== undefined)
+      this.#listener.lost(`${this.#paths.join(', ')} is watched anew`, 'anew');
     this.#opened = true;
     this.#said = undefined;
   }
@@ -150,7 +153,7 @@ class KeptWatch implements Watching {
     if (this.#said === failure.message) return;
     this.#said = failure.message;
     if (!missing) this.#listener.failed(failure);
-    else if (this.#opened) this.#listener.lost(`${this.#paths.join(', ')} was removed`);
+    else if (this.#opened) this.#listener.lost(`${this.#paths.join(', ')} was removed`, 'gone');
   }
 }
 
@@ -165,7 +168,7 @@ function createBatch(listener: WatchListener): Pick<Batch, 'add' | 'count'> & { 
     pending = undefined;
     const told = names;
     names = new Set();
-    if (over) listener.lost(`over ${maxRawEvents} events within a second`);
+    if (over) listener.lost(`over ${maxRawEvents} events within a second`, 'events');
     else if (told.size > 0) listener.changed(told);
     over = false;
   };

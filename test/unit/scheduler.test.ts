@@ -107,9 +107,27 @@ describe('the scheduler', () => {
     const { passes, results, hint, watches } = await begin([watchSigned]);
     results.push(done);
     hint('/ca/signed/a.pem');
-    watches.get('/ca/signed')?.lost('over 2000 events');
+    watches.get('/ca/signed')?.lost('over 2000 events', 'events');
     await settle();
     expect(passes.map((pass) => pass.changed)).toEqual([undefined]);
+  });
+
+  it('says nothing of what is gone for a moment, and waits for nothing when it is there again', async () => {
+    const { passes, results, hint, watches, clock } = await begin([watchSigned]);
+    results.push(done, new Failure('config', 'there is no CA here'), done);
+    watches.get('/ca/signed')?.lost('it was removed', 'gone');
+    await clock.advance(500);
+    expect(passes).toEqual([]);
+    watches.get('/ca/signed')?.lost('it is watched anew', 'anew');
+    await settle();
+    expect(passes).toHaveLength(1);
+    hint('/ca/signed/a.pem');
+    await settle();
+    await clock.advance(2_000);
+    expect(passes).toHaveLength(2); // it failed, and waits for a person
+    watches.get('/ca/signed')?.lost('it is watched anew', 'anew');
+    await settle();
+    expect(passes).toHaveLength(3);
   });
 
   it('does not run a cron job twice when the clock goes back, and not never when it goes forth', async () => {
