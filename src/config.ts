@@ -149,19 +149,19 @@ const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 function readYaml(content: string, file: string): Record<string, unknown> {
-  const document = parseDocument(content, { logLevel: 'silent' });
+  const document = orRefuse(() => parseDocument(content, { logLevel: 'silent', stringKeys: true }), file);
   const problems = document.errors.map((error) => String(error.message.split('\n')[0]).replace(/:$/, ''));
   if (problems.length > 0) throw refuse(file, problems);
-  const value = toValue(() => document.toJS() as unknown, file);
+  const value = orRefuse(() => document.toJS() as unknown, file);
   if (value === null) return {};
   if (!isMap(value)) throw refuse(file, [`the file: is ${show(value)}, expected a map`]);
   return value;
 }
 
-// An alias without its anchor is found here only.
-function toValue(convert: () => unknown, file: string): unknown {
+// An alias without its anchor, or what is nested too deeply, is found here only.
+function orRefuse<Value>(read: () => Value, file: string): Value {
   try {
-    return convert();
+    return read();
   } catch (error) {
     throw refuse(file, [toFailure(error).why ?? 'not YAML']);
   }

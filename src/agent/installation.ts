@@ -6,10 +6,10 @@ import { createBinding } from '../drops/binding.ts';
 import { createEpochBook, noEpoch } from '../drops/epoch-book.ts';
 import type { Platform } from '../rules/defaults.ts';
 import type { Paths } from '../rules/paths.ts';
-import { setFacts } from '../rules/fact-text.ts';
 import { isSamePairing, knownPeer, nameByAdmin } from '../drops/greeter.ts';
 import { whyForeign, type Machine } from '../rules/machine.ts';
 import { parsePairing, type Pairing } from '../rules/pairing.ts';
+import { withFacts } from '../system/fact.ts';
 import type { Exec } from '../system/exec.ts';
 import { readRole } from '../system/fact.ts';
 import { hasOwnership, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
@@ -186,7 +186,7 @@ function factChange(parts: InstallParts, order: InstallOrder): Change {
       ? { pe_failover_passive_master: order.passiveMaster }
       : { pe_failover_key: order.pairingLine };
   const wanted = async (): Promise<string> =>
-    setFacts((await readIfThere(fact)) ?? '', { pe_failover_mode: order.role, ...peer });
+    withFacts((await readIfThere(fact)) ?? '', { pe_failover_mode: order.role, ...peer }, fact);
   return {
     what: `write pe_failover_mode: ${order.role} into the fact ${fact}`,
     isNeeded: async () =>

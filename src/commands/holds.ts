@@ -1,5 +1,6 @@
 import { openHost, openMaster } from '../app.ts';
 import { Failure } from '../errors.ts';
+import { printable } from '../rules/log-line.ts';
 import { askControl } from '../system/control.ts';
 
 /** Lists what the brakes hold, with the difference and what to type. */
@@ -8,8 +9,8 @@ export async function holds(root: string): Promise<number> {
   const kept = await master.spare.holds.list();
   for (const { id, rule, stream, sentence, difference, raisedAt, decision } of kept) {
     console.log(`${id}  ${stream}  ${rule}  since ${raisedAt}  ${decision}`);
-    console.log(`  ${sentence}`);
-    for (const line of difference.slice(0, 20)) console.log(`    ${line}`);
+    console.log(`  ${printable(sentence)}`);
+    for (const line of difference.slice(0, 20)) console.log(`    ${printable(line)}`);
     if (difference.length > 20) console.log(`    ... and ${difference.length - 20} more`);
     console.log(
       `  To let it through, type: pe-failover release ${id}; to keep things as they are: pe-failover discard ${id}`,
@@ -49,7 +50,7 @@ export async function decideHold(
     (error: unknown) =>
       `It takes effect at the next pass of ${job} (${error instanceof Error ? error.message : String(error)})`,
   );
-  console.log(`${decision}: ${hold.sentence}`);
-  console.log(acted);
+  console.log(`${decision}: ${printable(hold.sentence)}`);
+  console.log(printable(acted));
   return 0;
 }

@@ -7,6 +7,7 @@ import { knownPeer } from '../drops/greeter.ts';
 import { previewNcDump, workOf } from '../role-work.ts';
 import { classifierOf } from '../surroundings.ts';
 import { readExpectation } from '../rules/expected-deletions.ts';
+import { printable } from '../rules/log-line.ts';
 import { foreignHint } from '../rules/machine.ts';
 import { counted } from '../rules/spoken.ts';
 import { askControl } from '../system/control.ts';
@@ -30,7 +31,7 @@ export async function runJob(root: string, job: string, options: RunOptions, sig
   if (options.dryRun) return await preview(host, job, signal);
   await announce(host, job, options);
   const outcome = (await byAgent(host, job, signal)) ?? (await byHand(host, job, signal));
-  console.log(`${job}: ${outcome.kind}: ${outcome.why}`);
+  console.log(`${job}: ${outcome.kind}: ${printable(outcome.why)}`);
   return exitCodes[outcome.kind];
 }
 

@@ -4,6 +4,7 @@ import { openHost, openMaster, type Master } from '../app.ts';
 import { Failure } from '../errors.ts';
 import { streamsOf } from '../role-work.ts';
 import { caState } from '../surroundings.ts';
+import { printable } from '../rules/log-line.ts';
 import { counted, spokenDuration } from '../rules/spoken.ts';
 import { askControl } from '../system/control.ts';
 
@@ -67,7 +68,7 @@ async function render(report: StatusReport, master: Master): Promise<string> {
   if (expected !== undefined)
     lines.push('', `Up to ${counted(expected.count, 'deletion')} of certificates expected until ${expected.until}`);
   for (const { id, sentence } of report.holds) lines.push('', `Held ${id}: ${sentence}`);
-  return lines.join('\n');
+  return lines.map(printable).join('\n'); // names and reasons in it are of the other master
 }
 
 async function waitFor(master: Master, what: string, waitMs: number, signal: AbortSignal): Promise<number> {

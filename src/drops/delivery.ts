@@ -4,7 +4,15 @@ import { leavingOf, type Leaving } from '../rules/leaving.ts';
 import { isAbout, saysMore, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
 import { programVersion } from '../rules/program.ts';
-import { isSetBack, isUnitable, mayUnite, setBackFailure, unitedSentence, unites } from '../rules/set-back.ts';
+import {
+  isForked,
+  isSetBack,
+  isUnitable,
+  mayUnite,
+  setBackFailure,
+  unitedSentence,
+  unites,
+} from '../rules/set-back.ts';
 import type { Clock } from '../system/clock.ts';
 import type { JobLog } from '../system/log.ts';
 import { seal, type Signer } from '../system/sign.ts';
@@ -142,7 +150,9 @@ export function createDelivery(parts: DeliveryParts): Delivery {
 async function demandUnforked(parts: DeliveryParts, stream: string, { hello, pairing }: Greeting): Promise<void> {
   const known = await readStream(parts.state, stream, parts.epoch);
   const accepted = hello.accepted[stream];
-  if (accepted === undefined || !isSetBack(known, accepted)) return;
+  if (accepted === undefined) return;
+  const here = accepted.sequence <= known.sequence ? await parts.outbox.manifest(stream, accepted) : undefined;
+  if (!isSetBack(known, accepted) && !isForked(known, accepted, here?.digest)) return;
   if (!mayUnite(stream, known)) {
     // For the next epoch, in which an admin lets this one go on.
     if (isUnitable(stream)) await parts.state.write(stream, markSetBack(known, accepted.sequence));

@@ -143,7 +143,7 @@ async function judge(parts: IntakeParts, manifest: Manifest): Promise<'new' | 'r
     throw new Failure('bad-data', 'drop refused', { where: manifest.stream, why: both });
   const verdict = judgeSequence(manifest, lastSettled(await parts.book.all(manifest.stream)));
   if (verdict !== 'new' && verdict !== 'repeated') {
-    const hint = `On the active, type: pe-failover run ${manifest.stream.split('.')[0]}`;
+    const hint = `On the active, pe-failover status and its log say what to do`;
     throw new Failure('bad-data', 'drop refused', {
       where: `${manifest.stream} ${dropName(manifest)}`,
       why: `its sequence is ${verdict}`,

@@ -71,7 +71,7 @@ export function createPeer(parts: PeerParts): Peer {
       });
       const lines = Array.isArray(answer['receipts']) ? (answer['receipts'] as unknown[]) : [];
       const key = await signingKey(parts);
-      return lines.map((line) => parseSigned(unseal(key, 'receipt', String(line)), parseReceipt));
+      return lines.map((line) => parseSigned(unseal(key, 'receipt', textIn(line)), parseReceipt));
     },
     confirm: async (line, signal) => void (await ask((nonce) => `confirm ${nonce}`, signal, { input: line })),
     madeHere: async (signal) => {
@@ -175,13 +175,16 @@ function readAnswer(line: string, nonce: string): Answer | undefined {
 /** A refusal is not signed: it may say no, but not stop us for good, silence us, or fill our disk with its reasons. */
 function orThrow(answer: Answer, host: string): Answer {
   if (answer['ok'] === true) return answer;
-  const why = String(answer['why']).slice(0, longestWhy);
+  const why = textIn(answer['why']).slice(0, longestWhy);
   if (answer['login'] === 'stale') throw new StaleLogin(why, host);
   const named = believedClasses.find((one) => one === answer['class']) ?? 'refused';
   throw named === 'latched'
     ? new ClaimedOvertaken(why, host)
     : new Failure(named, 'the spare says', { where: host, why });
 }
+
+/** Nobody signed it: it may be anything, also what does not become text. */
+const textIn = (value: unknown): string => (typeof value === 'string' ? value : 'nothing that is text');
 
 const longestWhy = 500;
 const believedClasses = [
@@ -215,7 +218,7 @@ function verifyGreeting(answer: Answer, known: Pairing | undefined, host: string
   const signed = unseal(pairing.signingKey, 'message', helloLine);
   const hello = parseSigned(signed, parseHello);
   const gate = parseSigned(signed, () => parseGate(unseal(pairing.signingKey, 'gate', gateLine)));
-  return { gate, hello, pairing, at: String(answer['clock']) };
+  return { gate, hello, pairing, at: textIn(answer['clock']).slice(0, 40) };
 }
 
 /** Never replaced by its own greeting: whoever has the spare's sshd would be believed. */

@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { changedPaths, type CaAction, type CaPlan } from '../rules/ca-plan.ts';
 import type { IssuerDecision } from '../rules/crl.ts';
+import { firstBytes } from '../rules/first-bytes.ts';
 import { appendix, missingLines } from '../rules/inventory.ts';
 import type { ManifestFile } from '../rules/manifest.ts';
 import { formatSerial, parseSerial } from '../rules/serial.ts';
@@ -108,7 +109,7 @@ function archiveStep({ live, plan, archive }: CaApply): Step {
 async function archiveName(path: string, content: Buffer): Promise<string> {
   if (!path.startsWith('signed/')) return basename(path);
   try {
-    return `${formatSerial(readCertificates(content, path)[0]?.serial ?? 0n)}-${basename(path)}`.slice(-255);
+    return firstBytes(`${formatSerial(readCertificates(content, path)[0]?.serial ?? 0n)}-${basename(path)}`, 255);
   } catch {
     return basename(path);
   }

@@ -2,16 +2,18 @@ import { readFile } from 'node:fs/promises';
 import { brakeCa, type CaHold, type VanishFacts } from '../rules/brakes-ca.ts';
 import type { BrakeLimits } from '../rules/brake-limits.ts';
 import { kindOf } from '../rules/ca-paths.ts';
+import type { CaRenewal } from '../rules/ca-renewal.ts';
 import { planCa, type CaFile, type CaPlan } from '../rules/ca-plan.ts';
 import { decideCrls, decideInfraCrls, type CrlSituation, type IssuerDecision } from '../rules/crl.ts';
 import { expiredSerials, missingLines, parseInventoryLine } from '../rules/inventory.ts';
 import type { SerialOverlap } from '../rules/serial-overlaps.ts';
 import { parseSerial, raiseSerial } from '../rules/serial.ts';
 import type { AcceptedSet } from '../system/accepted-set.ts';
-import { crlProblem, readCertificates, type Certificate, type Crl, type CrlReader } from '../system/certificates.ts';
+import { crlProblem, type Certificate, type Crl, type CrlReader } from '../system/certificates.ts';
 import type { ContentStore } from '../system/content-store.ts';
 import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import { inParallel } from '../system/in-parallel.ts';
+import { compareCa } from './ca-change.ts';
 import type { CrlSources } from './ca-crl.ts';
 import { infraCrl, infraDecisions } from './ca-infra.ts';
 import { acceptedInventory, ownRenewals } from './ca-own.ts';
@@ -59,6 +61,8 @@ export interface CaFacts extends CrlDecisions {
   readonly bad: ReadonlyMap<string, string>;
   readonly crls: CrlSources;
   readonly holds: readonly CaHold[];
+  /** Certificates of the CA itself that go live with a longer life, and their own key. */
+  readonly renewed: readonly CaRenewal[];
   readonly vanish: VanishFacts;
   readonly serial: bigint | undefined;
   readonly inventory: readonly string[];
@@ -85,20 +89,42 @@ export async function gatherFacts(wish: CaWish, sides: CaSides): Promise<CaFacts
   const removed = wish.deleted.filter((path) => kindOf(path) === 'certificate' && hashes.has(path));
   const waiting = sides.waiting.filter((path) => hashes.has(path));
   const vanish = await vanishFacts(sides, { removed, waiting, expected: wish.expected ?? 0 });
-  const holds = brakeCa(
-    {
-      changedCa: await changedCa(wish, hashes, live),
-      crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
-      certificatesBefore: wish.certificates.before,
-      certificatesAfter: wish.certificates.after,
-      vanish,
-    },
-    sides.limits,
-  );
+  const { renewed, holds } = await holdsOf(wish, sides, { hashes, decisions, authorities, vanish });
   const serial = await nextSerial(wish, sides, inventory);
   const good = fresh.filter(({ path }) => !bad.has(path));
   const overlaps = await overlapsWith(live, { lines: inventory, fresh: good, source: wish.source }, sides.now);
-  return { authorities, hashes, own, bad, crls, ...lists, holds, vanish, serial, inventory, overlaps };
+  return {
+    authorities,
+    hashes,
+    own,
+    bad,
+    crls,
+    ...lists,
+    holds,
+    renewed,
+    vanish,
+    serial,
+    inventory,
+    overlaps,
+  };
+}
+
+type Judged = Pick<CaFacts, 'hashes' | 'decisions' | 'authorities' | 'vanish'>;
+
+async function holdsOf(
+  wish: CaWish,
+  { live, now, limits }: CaSides,
+  { hashes, decisions, authorities, vanish }: Judged,
+): Promise<Pick<CaFacts, 'holds' | 'renewed'>> {
+  const { changed, renewed } = await compareCa(wish, hashes, live, now);
+  const change = {
+    changedCa: changed,
+    crls: decisions.map((decision) => ({ ...decision, issuerName: nameOf(decision.issuer, authorities) })),
+    certificatesBefore: wish.certificates.before,
+    certificatesAfter: wish.certificates.after,
+    vanish,
+  };
+  return { holds: brakeCa(change, limits), renewed };
 }
 
 /** The plan, with what is held left out. */
@@ -198,28 +224,6 @@ async function decideLists(
     infra === undefined ? [] : await infraDecisions(sides.live, wish.source(infraCrl, infra.sha256), decideInfra);
   const infraWaiting = waiting.reduce((sum, one) => sum + one.waiting.length, 0);
   return { decisions: decideAll(await liveLists(sides.live)), decideCrls: decideAll, decideInfra, infraWaiting };
-}
-
-async function changedCa(wish: CaWish, hashes: ReadonlyMap<string, string>, live: LiveCa) {
-  const changed = [];
-  for (const { path, sha256 } of wish.incoming) {
-    if (kindOf(path) !== 'ca' || !hashes.has(path) || hashes.get(path) === sha256) continue;
-    const [from, to] = [await fingerprints(live.path(path)), await fingerprints(wish.source(path, sha256))];
-    if (from !== to) changed.push({ path, from, to });
-  }
-  return changed;
-}
-
-async function fingerprints(path: string): Promise<string> {
-  const text = (await readIfThere(path)) ?? '';
-  if (!path.includes('ca_crt')) return text.replaceAll(/-----[^-]+-----|\s/g, '').slice(-64);
-  try {
-    return readCertificates(text, path)
-      .map(({ fingerprint }) => fingerprint)
-      .join(' ');
-  } catch {
-    return 'unreadable';
-  }
 }
 
 async function textOfInventory({ inventoryLines }: CaWish, live: LiveCa): Promise<string> {

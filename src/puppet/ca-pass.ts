@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { BrakeLimits } from '../rules/brake-limits.ts';
 import type { CaHold } from '../rules/brakes-ca.ts';
 import { kindOf, topNames } from '../rules/ca-paths.ts';
+import type { CaRenewal } from '../rules/ca-renewal.ts';
 import { dropName, type ManifestFile } from '../rules/manifest.ts';
 import { changedPaths, type CaPlan } from '../rules/ca-plan.ts';
 import type { DropReference } from '../rules/receipt.ts';
@@ -75,6 +76,7 @@ export interface Applied {
   readonly isGrown: boolean;
   /** Revocations of infra_crl.pem that wait for the CA's key. */
   readonly infraWaiting: number;
+  readonly renewed: readonly CaRenewal[];
 }
 
 /** Facts, brakes, plan, fence, then the journalled steps; the accepted set moves last. */
@@ -105,18 +107,15 @@ export async function applyWish(tools: CaPassTools, request: CaPassRequest, cont
       pointOfNoReturn: 'archive',
     });
   }
-  return {
-    actions: plan.actions.length,
-    changed: new Set(changedPaths(plan)),
-    why: plan.actions.length === 0 ? 'live already' : `applied in ${counted(plan.actions.length, 'change')}`,
-    bad: facts.bad,
-    bothSigned: plan.bothSigned,
-    own: facts.own,
-    kept: plan.kept,
-    infraWaiting: facts.infraWaiting,
-    sentences: held.map(({ sentence }) => sentence),
-    isGrown,
-  };
+  return { ...appliedOf(facts, plan), sentences: held.map(({ sentence }) => sentence), isGrown };
+}
+
+function appliedOf(facts: CaFacts, plan: CaPlan): Omit<Applied, 'sentences' | 'isGrown'> {
+  const { bad, own, infraWaiting, renewed } = facts;
+  const { actions, bothSigned, kept } = plan;
+  const why = actions.length === 0 ? 'live already' : `applied in ${counted(actions.length, 'change')}`;
+  const changed = new Set(changedPaths(plan));
+  return { actions: actions.length, changed, why, bad, bothSigned, own, kept, infraWaiting, renewed };
 }
 
 const isOfVanished = ({ rule }: HeldCa): boolean => rule === 'certificates-vanish';

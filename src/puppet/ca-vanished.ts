@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { certnameOf, kindOf } from '../rules/ca-paths.ts';
 import type { CaFile } from '../rules/ca-plan.ts';
 import type { VanishFacts } from '../rules/brakes-ca.ts';
-import { isOfBefore, newNames, vanishedBy, withVanished, type Vanished } from '../rules/vanishing.ts';
+import { vanishFactsOf, withVanished, type Vanished } from '../rules/vanishing.ts';
 import type { AcceptedSet } from '../system/accepted-set.ts';
 import { readCertificates } from '../system/certificates.ts';
 import { inParallel } from '../system/in-parallel.ts';
@@ -51,25 +51,22 @@ export async function vanishFacts(
   }: { readonly removed: readonly string[]; readonly waiting: readonly string[]; readonly expected: number },
 ): Promise<VanishFacts> {
   if (removed.length === 0) return { vanishing: [], old: [], waiting, expected, before: 0, replaced: 0 };
-  const old = (await ofBefore(live, removed, now)).sort();
-  const going = new Set(removed);
-  const before = Object.keys(vanishedBy(await vanished.read(), now)).filter((path) => !going.has(path)).length;
   const isThere = (certname: string): boolean => set.get(`signed/${certname}.pem`) !== undefined;
-  const fresh = before === 0 ? [] : newNames(await live.text('inventory.txt'), now).filter(isThere);
-  return { vanishing: removed, old, waiting, expected, before, replaced: fresh.length };
+  const [book, inventory] = [await vanished.read(), await live.text('inventory.txt')];
+  const asked = { removed: await withBegin(live, removed), waiting, expected, vanished: book, inventory, isThere };
+  return vanishFactsOf(asked, now);
 }
 
-// What is no certificate any more has no age, and counts.
-async function ofBefore(live: LiveCa, paths: readonly string[], now: Date): Promise<string[]> {
-  const old: string[] = [];
+async function withBegin(live: LiveCa, paths: readonly string[]): Promise<[string, number | undefined][]> {
+  const found: [string, number | undefined][] = [];
   await inParallel(paths, 16, async (path) => {
     const begin = await readFile(live.path(path)).then(
       (pem) => readCertificates(pem, certnameOf(path))[0]?.notBefore.getTime(),
       () => undefined,
     );
-    if (begin === undefined || isOfBefore(begin, now)) old.push(path);
+    found.push([path, begin]);
   });
-  return old;
+  return found;
 }
 
 /** Removals that wait for a decision already: what vanishes now belongs to the same hold. */

@@ -62,4 +62,6 @@ function parseStates(text: string, url: string): Record<string, string> {
 }
 
 const stateOf = (value: unknown): string =>
-  typeof value === 'object' && value !== null && 'state' in value ? String(value.state) : 'unknown';
+  typeof value === 'object' && value !== null && 'state' in value && typeof value.state === 'string'
+    ? value.state
+    : 'unknown';

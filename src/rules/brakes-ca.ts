@@ -17,7 +17,7 @@ export interface CaHold {
 }
 
 export interface CaChange {
-  /** `ca_crt.pem` and keys that would replace others: path and readable fingerprints. */
+  /** `ca_crt.pem` and keys that would replace others, and are no renewal: path and readable fingerprints. */
   readonly changedCa: readonly { readonly path: string; readonly from: string; readonly to: string }[];
   readonly crls: readonly (IssuerDecision & { readonly issuerName: string })[];
   /** Certificates of the accepted set, before and after. */
@@ -56,7 +56,7 @@ function caChanged({ changedCa }: CaChange): CaHold | undefined {
   return {
     rule: 'ca-changed',
     sentence: `The active's CA is another one: ${changedCa.map(({ path }) => path).join(', ')} would be replaced`,
-    difference: changedCa.map(({ path, from, to }) => `${path}: ${from} -> ${to}`),
+    difference: changedCa.flatMap(({ path, from, to }) => [`- ${path}: ${from}`, `+ ${path}: ${to}`]),
     paths: changedCa.map(({ path }) => path),
     serials: [],
   };

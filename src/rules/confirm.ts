@@ -50,7 +50,7 @@ export function parseConfirmation(value: unknown): Confirmation {
   return {
     format: 1,
     stream: field.matching('stream', isStream),
-    epoch,
+    epoch: { number: epoch.number, id: epoch.id },
     digest: field.matching('digest', isDigest),
     source: field.text('source', 255),
     target: field.text('target', 255),

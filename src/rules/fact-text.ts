@@ -1,4 +1,4 @@
-/** The fact file's text with these facts set, everything else of it left as it is: comments, order, other facts. */
+/** The fact file's text with these facts set, a line each, everything else of it left as it is: comments, order, other facts. */
 export function setFacts(text: string, facts: Readonly<Record<string, string>>): string {
   const lines = text === '' ? ['---'] : text.replace(/\n+$/, '').split('\n');
   for (const [name, value] of Object.entries(facts)) {
@@ -10,7 +10,9 @@ export function setFacts(text: string, facts: Readonly<Record<string, string>>):
   return `${lines.join('\n')}\n`;
 }
 
-const isPlain = (value: string): boolean => /^[A-Za-z][A-Za-z0-9.-]*$/.test(value);
+// Words that YAML (of any version) reads as something else.
+const isWord = (value: string): boolean => /^(y|n|yes|no|on|off|true|false|null)$/i.test(value);
+const isPlain = (value: string): boolean => /^[A-Za-z][A-Za-z0-9.-]*$/.test(value) && !isWord(value);
 
 /** The text without our facts; undefined where no other fact is left. */
 export function withoutFacts(text: string): string | undefined {

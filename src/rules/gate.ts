@@ -86,7 +86,7 @@ export function isGate(value: unknown): value is Gate {
   const optionalText = (field: unknown): boolean => field === undefined || typeof field === 'string';
   return (
     gate.format === 1 &&
-    ['active', 'passive', 'suspended'].includes(String(gate.role)) &&
+    ['active', 'passive', 'suspended'].some((role) => role === gate.role) &&
     typeof gate.certname === 'string' &&
     typeof gate.since === 'string' &&
     typeof gate.fact === 'string' &&

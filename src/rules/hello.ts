@@ -1,7 +1,7 @@
 import { Failure } from '../errors.ts';
 import { isEpoch, type Epoch } from './epoch.ts';
 import { fieldsOf, type Refuse } from './fields.ts';
-import { isStream } from './manifest.ts';
+import { isDigest, isStream } from './manifest.ts';
 
 export interface AcceptedDrop {
   readonly epoch: Epoch;
@@ -60,9 +60,9 @@ export function parseHello(value: unknown): Hello {
     const epoch = inner.raw('epoch');
     if (!isEpoch(epoch)) throw refuse(`accepted.${stream}`, 'is malformed');
     accepted[stream] = {
-      epoch,
+      epoch: { number: epoch.number, id: epoch.id },
       sequence: inner.count('sequence', 0),
-      digest: inner.text('digest', 100),
+      digest: inner.matching('digest', isDigest),
       ...inner.optionalText('confirmed', 40),
     };
   }
@@ -83,5 +83,6 @@ export function parseHello(value: unknown): Hello {
 
 function parseNumbers(value: Readonly<Record<string, unknown>>, refuse: Refuse): Record<string, number> {
   const field = fieldsOf(value, 'hello.receipts', refuse);
-  return Object.fromEntries(Object.keys(value).map((stream) => [stream, field.count(stream, 1)]));
+  const known = Object.keys(value).filter(isStream);
+  return Object.fromEntries(known.map((stream) => [stream, field.count(stream, 1)]));
 }

@@ -39,7 +39,7 @@ export function parseJson(text: string, what: string): Json {
       cause,
     });
   }
-  refuseTooDeep(value, what);
+  if (isTooDeep(value)) throw tooDeep(what);
   return value;
 }
 
@@ -67,19 +67,17 @@ export const sameJson = (a: Json | undefined, b: Json | undefined): boolean =>
 /** `sha256:HEX` of a text. */
 export const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
-const tooDeep = (what: string): Failure => new Failure('bad-data', `${what} is nested more than ${maxDepth} deep`);
+const tooDeep = (what: string): Failure => new Failure('bad-data', `${what} ${tooDeepProblem}`);
+export const tooDeepProblem = `is nested more than ${maxDepth} deep`;
 
-// Everything that walks such a value does so recursively.
-function refuseTooDeep(value: Json, what: string): void {
-  let level: Json[] = [value];
+/** Everything that walks such a value, or prints it, does so recursively. */
+export function isTooDeep(value: unknown): boolean {
+  let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > maxDepth) throw tooDeep(what);
+    if (depth > maxDepth) return true;
     level = level.flatMap((inner) =>
-      Array.isArray(inner)
-        ? (inner as Json[])
-        : isJsonObject(inner)
-          ? Object.values(inner).filter((field) => field !== undefined)
-          : [],
+      typeof inner === 'object' && inner !== null ? (Object.values(inner) as unknown[]) : [],
     );
   }
+  return false;
 }

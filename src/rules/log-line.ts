@@ -1,3 +1,5 @@
+import { firstBytes } from './first-bytes.ts';
+
 /** The three words that admins grep for. */
 export type Status = 'SUCCESS' | 'WARNING' | 'FAILURE';
 
@@ -10,7 +12,7 @@ const cut = ' ...';
 
 /** `PE_FAILOVER: restore_dbs.sh ---> [SUCCESS] text` for the job restore-dbs: always one line, at most 8 kB, whole characters. */
 export function logLine(job: string, status: Status, text: string): string {
-  return shorten(`PE_FAILOVER: ${escape(job.replaceAll('-', '_'))}.sh ---> [${status}] ${escape(text)}`);
+  return shorten(`PE_FAILOVER: ${printable(job.replaceAll('-', '_'))}.sh ---> [${status}] ${printable(text)}`);
 }
 
 /** The line as `logger --prio-prefix` takes it, without its newline. */
@@ -21,7 +23,8 @@ export const withPriority = (status: Status, line: string): string => `<${priori
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-function escape(text: string): string {
+/** One line of text that a terminal shows as it is: names in it may come from anywhere. */
+export function printable(text: string): string {
   return text.toWellFormed().replace(unprintable, (char) => {
     const code = char.charCodeAt(0);
     return short[char] ?? (code < 0x100 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`);
@@ -30,10 +33,5 @@ function escape(text: string): string {
 
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, '0');
 
-function shorten(line: string): string {
-  const bytes = Buffer.from(line);
-  if (bytes.length <= maxLineBytes) return line;
-  let end = maxLineBytes - cut.length;
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1; // not in the middle of a character
-  return bytes.toString('utf8', 0, end) + cut;
-}
+const shorten = (line: string): string =>
+  Buffer.byteLength(line) <= maxLineBytes ? line : firstBytes(line, maxLineBytes - cut.length) + cut;

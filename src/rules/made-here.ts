@@ -95,7 +95,8 @@ function parseCertificate(value: unknown, n: number, refuse: Refuse): OwnCertifi
 function parseLine(value: unknown, n: number, refuse: Refuse): string {
   // eslint-disable-next-line no-control-regex
   const isLine = typeof value === 'string' && value.length <= 1024 && !/[\u0000-\u001f\u007f]/.test(value);
-  if (!isLine || parseInventoryLine(value) === undefined) throw refuse(`inventory[${n}]`, 'is no line of an inventory');
+  if (!isLine || !value.isWellFormed() || parseInventoryLine(value) === undefined)
+    throw refuse(`inventory[${n}]`, 'is no line of an inventory');
   return value;
 }
 

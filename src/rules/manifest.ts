@@ -1,6 +1,7 @@
 import { Failure } from '../errors.ts';
 import { isEpoch, type Epoch } from './epoch.ts';
 import { fieldsOf, parseObject } from './fields.ts';
+import { isTooDeep, tooDeepProblem } from './json.ts';
 
 /** One file of a drop's payload. `path` is relative: to the CA directory, to / for sync-files, to the payload elsewhere. */
 export interface ManifestFile {
@@ -82,6 +83,7 @@ export function pathProblem(path: string): string | undefined {
   if (path.length === 0 || Buffer.byteLength(path) > 4096) return 'empty or too long';
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]/.test(path)) return 'not printable';
+  if (!path.isWellFormed()) return 'not printable'; // all of these would be one name on a disk
   for (const part of path.split('/')) {
     if (part === '') return 'has an empty part';
     if (part === '.' || part === '..') return 'leaves its directory';
@@ -129,6 +131,7 @@ export function readManifest(value: unknown): Manifest {
     needs: field.list('needs', 100).map((entry, n) => parseNeed(entry, `needs[${n}]`)),
     detail: field.object('detail'),
   };
+  if (isTooDeep(manifest.detail)) throw refuse('manifest.detail', tooDeepProblem);
   refuseTwice(manifest);
   return manifest;
 }
@@ -150,22 +153,25 @@ function refuseTwice({ files, deleted }: Manifest): void {
 
 function parseFile(value: unknown, where: string): ManifestFile {
   const field = fieldsOf(value, where, refuse);
+  const size = field.count('size', 0);
   const append = field.raw('append');
   return {
     path: parsePath(field.raw('path'), `${where}.path`),
-    size: field.count('size', 0),
+    size,
     sha256: field.matching('sha256', isSha256),
     mode: parseMode(field.count('mode', 0), where),
     owner: field.matching('owner', isAccount),
     group: field.matching('group', isAccount),
-    ...(append === undefined ? {} : { append: parseAppend(append, `${where}.append`) }),
+    ...(append === undefined ? {} : { append: parseAppend(append, size, `${where}.append`) }),
   };
 }
 
-function parseAppend(value: unknown, where: string): Append {
+function parseAppend(value: unknown, size: number, where: string): Append {
   const field = fieldsOf(value, where, refuse);
   const [prefixSha256, tailSha256] = [field.matching('prefixSha256', isSha256), field.matching('tailSha256', isSha256)];
-  return { from: field.count('from', 0), prefixSha256, tailSha256 };
+  const from = field.count('from', 0);
+  if (from > size) throw refuse(`${where}.from`, 'lies behind the end of the file');
+  return { from, prefixSha256, tailSha256 };
 }
 
 function parseNeed(value: unknown, where: string): Need {

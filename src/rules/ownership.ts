@@ -47,20 +47,39 @@ export interface DefaultRights {
   readonly rights: readonly Right[];
 }
 
-const lists = ['owners', 'schemas', 'extensionRights', 'extensionRows', 'defaultRights', 'givenOn'] as const;
+type Fields = Readonly<Record<string, unknown>>;
+const isText = (value: unknown): value is string => typeof value === 'string';
+const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
+const are = (list: unknown, is: (fields: Fields) => boolean): boolean =>
+  Array.isArray(list) && list.every((one) => typeof one === 'object' && one !== null && is(one as Fields));
 
-/** False for what another version of the program sent. Privileges stand in statements as they are. */
+// Privileges stand in statements as they are.
+const isRight = ({ grantee, privilege, grantable }: Fields): boolean =>
+  isTextOrNull(grantee) && typeof grantable === 'boolean' && isText(privilege) && /^[A-Z]+( [A-Z]+)*$/.test(privilege);
+const areRights = (list: unknown): boolean => are(list, isRight);
+
+const checks: Readonly<Record<keyof Ownership, (list: unknown) => boolean>> = {
+  owners: (list) => are(list, ({ role, things, first }) => isText(role) && typeof things === 'number' && isText(first)),
+  schemas: (list) =>
+    are(list, ({ name, owner, comment, rights }) => {
+      return isText(name) && isText(owner) && isTextOrNull(comment) && areRights(rights);
+    }),
+  extensionRights: (list) =>
+    are(list, ({ type, identity, rights }) => isText(type) && isText(identity) && areRights(rights)),
+  extensionRows: (list) => Array.isArray(list) && list.every(isText),
+  defaultRights: (list) =>
+    are(list, ({ role, schema, kind, rights }) => {
+      return isText(role) && isTextOrNull(schema) && isText(kind) && areRights(rights);
+    }),
+  givenOn: (list) => are(list, ({ thing, by }) => isText(thing) && isText(by)),
+};
+
+/** False for what another version of the program sent. */
 export function isOwnership(value: unknown): value is Ownership {
   if (typeof value !== 'object' || value === null) return false;
-  const parts = value as Readonly<Record<string, unknown>>;
-  if (!lists.every((name) => Array.isArray(parts[name]))) return false;
-  const { schemas, extensionRights, defaultRights } = value as Ownership;
-  return [...schemas, ...extensionRights, ...defaultRights].every(
-    ({ rights }) => Array.isArray(rights) && (rights as readonly Right[]).every(hasPrivilege),
-  );
+  const parts = value as Fields;
+  return Object.entries(checks).every(([name, isSound]) => isSound(parts[name]));
 }
-
-const hasPrivilege = ({ privilege }: Right): boolean => /^[A-Z]+( [A-Z]+)*$/.test(privilege);
 
 /** Every role that must be there. */
 export function rolesOfOwnership({ owners, schemas, extensionRights, defaultRights }: Ownership): string[] {

@@ -151,20 +151,40 @@ export function parseReceipt(value: unknown): Receipt {
   if (field.number('format') !== 1) throw refuse('receipt.format', 'is not 1');
   const epoch = field.raw('epoch');
   if (!isEpoch(epoch)) throw refuse('receipt.epoch', 'is not {number, id}');
-  field.matching('stream', isStream);
-  field.matching('digest', isDigest);
-  field.oneOf('state', receiptStates);
-  field.count('sequence', 0);
-  field.count('n', 1);
-  field.text('why', 100_000);
-  for (const name of ['at', 'spare']) field.text(name, 255);
-  for (const name of ['holdId', 'program']) field.optionalText(name, 255);
-  if (field.raw('live') !== undefined) refuseOddComparison(field.object('live'), refuse);
-  return value as Receipt;
+  const waits = field.raw('waits');
+  if (waits !== undefined && waits !== true) throw refuse('receipt.waits', 'is not true');
+  return {
+    format: 1,
+    n: field.count('n', 1),
+    stream: field.matching('stream', isStream),
+    epoch: { number: epoch.number, id: epoch.id },
+    sequence: field.count('sequence', 0),
+    digest: field.matching('digest', isDigest),
+    state: field.oneOf('state', receiptStates),
+    why: field.text('why', 100_000),
+    ...field.optionalText('holdId', 255),
+    ...(waits === undefined ? {} : { waits }),
+    at: field.text('at', 255),
+    spare: field.text('spare', 255),
+    ...(field.raw('live') === undefined ? {} : { live: parseComparison(field.object('live'), refuse) }),
+    ...(field.raw('madeHere') === undefined ? {} : { madeHere: parseCounts(field.object('madeHere'), refuse) }),
+    ...field.optionalText('program', 255),
+  };
 }
 
-function refuseOddComparison(value: Readonly<Record<string, unknown>>, refuse: Refuse): void {
+function parseComparison(value: Readonly<Record<string, unknown>>, refuse: Refuse): LiveComparison {
   const field = fieldsOf(value, 'receipt.live', refuse);
-  if (typeof field.raw('ok') !== 'boolean') throw refuse('receipt.live.ok', 'is neither true nor false');
-  for (const name of ['missing', 'differing']) field.list(name, 1_000_000);
+  const ok = field.raw('ok');
+  if (typeof ok !== 'boolean') throw refuse('receipt.live.ok', 'is neither true nor false');
+  const names = (key: string): string[] =>
+    field.list(key, 1_000_000).map((name) => {
+      if (typeof name === 'string') return name;
+      throw refuse(`receipt.live.${key}`, 'has what is not text');
+    });
+  return { ok, missing: names('missing'), differing: names('differing') };
+}
+
+function parseCounts(value: Readonly<Record<string, unknown>>, refuse: Refuse): Readonly<Record<string, number>> {
+  const field = fieldsOf(value, 'receipt.madeHere', refuse);
+  return Object.fromEntries(Object.keys(value).map((name) => [name, field.count(name, 0)]));
 }

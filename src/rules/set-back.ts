@@ -23,6 +23,22 @@ export interface SetBack {
 export const isSetBack = ({ epoch, sequence }: DropsMade, accepted: AcceptedDrop | undefined): boolean =>
   accepted !== undefined && sameEpoch(accepted.epoch, epoch) && accepted.sequence > sequence;
 
+/**
+ * The number was given out here, for another content than the spare has under it: a copy of this master, or one that was set back,
+ * has used it, too. `madeHere`: digest of that drop as it was packed here, where that is still known.
+ */
+export const isForked = (
+  { epoch, sequence, setBack }: DropsMade,
+  accepted: AcceptedDrop | undefined,
+  madeHere: string | undefined,
+): boolean =>
+  accepted !== undefined &&
+  madeHere !== undefined &&
+  sameEpoch(accepted.epoch, epoch) &&
+  accepted.sequence <= sequence &&
+  accepted.sequence > (setBack?.to ?? 0) && // of those below it is known
+  accepted.digest !== madeHere;
+
 /** A CA can be united with the spare's and loses nothing by it. Of all else one of the two would be lost, and a person decides. */
 export const isUnitable = (stream: string): boolean => stream === 'sync-certs';
 
@@ -36,7 +52,12 @@ export const unites = ({ setBack, acknowledged }: DropsMade): boolean =>
 
 export function setBackFailure(stream: string, spare: string, made: DropsMade, accepted: AcceptedDrop): Failure {
   const epoch = formatEpoch(made.epoch);
-  const last = made.sequence === 0 ? 'none was made here' : `the last one made here is ${made.sequence}`;
+  const last =
+    made.sequence === 0
+      ? 'none was made here'
+      : made.sequence >= accepted.sequence
+        ? 'the one of that number that was made here is another one'
+        : `the last one made here is ${made.sequence}`;
   return new Failure('latched', 'the drops of this master are forked or rolled back', {
     where: stream,
     why: `${spare} has drop ${accepted.sequence} of epoch ${epoch}, and ${last}: this disk was set back to an earlier state, or a copy of this master pushes`,
@@ -51,4 +72,4 @@ const keepOurs = (spare: string): string =>
 
 /** What is said where the CA comes back by itself. */
 export const unitedSentence = (spare: string, { sequence }: DropsMade, accepted: AcceptedDrop): string =>
-  `This disk was set back to an earlier state: ${spare} has drop ${accepted.sequence} of the CA, and the last one made here is ${sequence}. Nothing of the CA is removed there, and what this master lacks comes back from there by itself`;
+  `This disk was set back to an earlier state: ${spare} has drop ${accepted.sequence} of the CA, and ${sequence >= accepted.sequence ? 'the one of that number that was made here is another one' : `the last one made here is ${sequence}`}. Nothing of the CA is removed there, and what this master lacks comes back from there by itself`;

@@ -1,3 +1,4 @@
+import type { VanishFacts } from './brakes-ca.ts';
 import { momentOf, parseInventoryLine, wholeLines } from './inventory.ts';
 
 const dayMs = 86_400_000;
@@ -7,6 +8,29 @@ export const vanishWindowMs = dayMs;
 
 // Puppet dates a certificate one day back, against clocks that differ.
 const backDatedMs = dayMs;
+
+export interface Vanishing {
+  /** Certificates that are live and would go: path, and when they began; undefined: it is no certificate any more. */
+  readonly removed: readonly (readonly [path: string, notBefore: number | undefined])[];
+  readonly waiting: readonly string[];
+  readonly expected: number;
+  readonly vanished: Vanished;
+  /** The live one. */
+  readonly inventory: string;
+  /** Whether the active has a certificate of that name. */
+  readonly isThere: (certname: string) => boolean;
+}
+
+/** What the brake on many removals asks for. What is no certificate any more has no age, and counts. */
+export function vanishFactsOf(asked: Vanishing, now: Date): VanishFacts {
+  const { removed, waiting, expected, vanished, inventory, isThere } = asked;
+  const old = removed.flatMap(([path, begin]) => (begin === undefined || isOfBefore(begin, now) ? [path] : []));
+  const vanishing = removed.map(([path]) => path);
+  const going = new Set(vanishing);
+  const before = Object.keys(vanishedBy(vanished, now)).filter((path) => !going.has(path)).length;
+  const replaced = before === 0 ? 0 : newNames(inventory, now).filter(isThere).length;
+  return { vanishing, old: old.sort(), waiting, expected, before, replaced };
+}
 
 /** Certificates of before the window that vanished on the active within it: path to when, ISO 8601. */
 export type Vanished = Readonly<Record<string, string>>;

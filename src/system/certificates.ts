@@ -51,9 +51,15 @@ function readCertificate(x509: X509Certificate): Certificate {
     fingerprint: createHash('sha256').update(x509.raw).digest('hex'),
     issuer: name(2),
     subject: name(4),
-    notBefore: new Date(x509.validFrom),
-    notAfter: new Date(x509.validTo),
+    notBefore: momentOf(x509.validFrom),
+    notAfter: momentOf(x509.validTo),
   };
+}
+
+function momentOf(text: string): Date {
+  const moment = new Date(text);
+  if (Number.isNaN(moment.getTime())) throw new RangeError('a time is none');
+  return moment;
 }
 
 /** Why a certificate was not issued by one of these CAs, or undefined. Names and signature; not the dates. */

@@ -27,6 +27,7 @@ export function derAt(bytes: Uint8Array, start: number, limit: number): DerEleme
     if (count === 0 || count > 4) throw new RangeError('length is not DER');
     length = 0;
     for (let n = 0; n < count; n += 1) length = length * 256 + (bytes[from++] ?? 0);
+    if (length < 0x80 || length < 256 ** (count - 1)) throw new RangeError('length is not DER'); // one form for one length
   }
   const to = from + length;
   if ((tag & 0x1f) === 0x1f || to > limit) throw new RangeError('element does not fit');
@@ -44,7 +45,7 @@ export function derChildren(bytes: Uint8Array, outer: DerElement): DerElement[] 
 
 /** A non-negative INTEGER. Serials are at most 20 bytes; short ones are read without going through text. */
 export function derInteger(bytes: Buffer, { tag, from, to }: DerElement): bigint {
-  if (tag !== derTags.integer || to === from) throw new RangeError('not an INTEGER');
+  if (tag !== derTags.integer || to === from || (bytes[from] ?? 0) >= 0x80) throw new RangeError('not an INTEGER');
   if (to - from <= 6) return BigInt(bytes.readUIntBE(from, to - from));
   return BigInt(`0x${bytes.toString('hex', from, to)}`);
 }

@@ -3,7 +3,8 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseDocument } from 'yaml';
-import { isErrno, toFailure } from '../errors.ts';
+import { Failure, isErrno, toFailure } from '../errors.ts';
+import { setFacts } from '../rules/fact-text.ts';
 import { judgeRole, sameRole, type FactFile, type Role } from '../rules/role.ts';
 import type { Clock } from './clock.ts';
 import type { Watching, WatchListener } from './watch.ts';
@@ -78,7 +79,7 @@ const same = (a: JudgedFact, b: JudgedFact): boolean => a.sha256 === b.sha256 &&
 async function readFact(path: string): Promise<{ fact: FactFile; sha256: string }> {
   try {
     const bytes = await readLimited(path);
-    return { fact: parse(bytes.toString('utf8')), sha256: createHash('sha256').update(bytes).digest('hex') };
+    return { fact: parseFact(bytes.toString('utf8')), sha256: createHash('sha256').update(bytes).digest('hex') };
   } catch (error) {
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return { fact: { kind: 'missing' }, sha256: '' };
     return { fact: { kind: 'unreadable', why: toFailure(error).why ?? 'no cause given' }, sha256: '' };
@@ -98,12 +99,36 @@ async function readLimited(path: string): Promise<Buffer> {
   }
 }
 
-function parse(text: string): FactFile {
-  const document = parseDocument(text, { logLevel: 'silent' });
-  const [error] = document.errors;
-  if (error !== undefined) return { kind: 'unreadable', why: `not YAML (${String(error.message.split('\n')[0])})` };
-  return { kind: 'read', value: document.toJS() as unknown };
+/** With these facts set. Throws `config` where the text is in another form than a fact a line, and would be spoilt by it. */
+export function withFacts(text: string, facts: Readonly<Record<string, string>>, path: string): string {
+  const changed = setFacts(text, facts);
+  const read = parseFact(changed);
+  const found = Object(read.kind === 'read' ? read.value : undefined) as Readonly<Record<string, unknown>>;
+  if (Object.entries(facts).every(([name, value]) => found[name] === value)) return changed;
+  const why = read.kind === 'unreadable' ? `it would be ${read.why}` : 'it is not one fact a line';
+  const lines = Object.entries(facts).map(([name, value]) => `${name}: ${value}`);
+  throw new Failure('config', 'the facts cannot be added to the file', {
+    where: path,
+    why,
+    hint: `Write them there by hand: ${lines.join(', ')}`,
+  });
 }
+
+/** Whatever it holds: what no YAML can be made of is unreadable. */
+export function parseFact(text: string): FactFile {
+  try {
+    // A map as a key takes time by the cube of its depth: 27 s for 800 bytes.
+    const document = parseDocument(text, { logLevel: 'silent', stringKeys: true });
+    const [error] = document.errors;
+    if (error !== undefined) return { kind: 'unreadable', why: notYaml(error) };
+    return { kind: 'read', value: document.toJS() as unknown };
+  } catch (error) {
+    return { kind: 'unreadable', why: notYaml(error) }; // nested too deeply, or an alias of nothing
+  }
+}
+
+const notYaml = (error: unknown): string =>
+  `not YAML (${String((error instanceof Error ? error.message : '').split('\n')[0]).slice(0, 200)})`;
 
 // A link is somebody's intention, and left alone.
 async function putBack(path: string, { gid, mode }: { readonly gid: number; readonly mode: number }): Promise<void> {

@@ -17,6 +17,7 @@ import {
 } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Failure, isErrno } from '../errors.ts';
+import { firstBytes } from '../rules/first-bytes.ts';
 
 export interface Ownership {
   readonly mode: number;
@@ -53,7 +54,8 @@ export const temporaryPattern = /^\.pe-failover-.*\.[0-9a-f]{12}$/;
 
 function temporaryName(path: string): string {
   const slash = path.lastIndexOf('/') + 1;
-  return `${path.slice(0, slash)}.pe-failover-${path.slice(slash, slash + 100)}.${randomBytes(6).toString('hex')}`;
+  const begin = firstBytes(path.slice(slash), 200);
+  return `${path.slice(0, slash)}.pe-failover-${begin}.${randomBytes(6).toString('hex')}`;
 }
 
 /** Removes what killed writers left in a directory that only we write such names to. */

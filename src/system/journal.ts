@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Failure } from '../errors.ts';
+import { readJournalLine, type JournalLine } from '../rules/journal-line.ts';
 import { appendLine, readIfThere, removeIfThere } from './files.ts';
 
 /**
@@ -24,16 +25,6 @@ export interface Operation<Args> {
   readonly pointOfNoReturn: string;
 }
 
-export interface JournalLine {
-  readonly run: string;
-  readonly job: string;
-  readonly step: string;
-  readonly n: number;
-  readonly of: number;
-  readonly args: unknown;
-  readonly at: string;
-}
-
 /** The record of one job, on disk before each step begins. */
 export interface Journal {
   /** The last line of an operation that did not end, or undefined. */
@@ -45,25 +36,13 @@ export interface Journal {
 
 export function createJournal(path: string): Journal {
   return {
-    open: async () => lastWholeLine(path, await readIfThere(path)),
+    open: async () => readJournalLine((await readIfThere(path)) ?? '', path),
     record: async (line) => {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       await appendLine(path, JSON.stringify(line));
     },
     close: () => removeIfThere(path),
   };
-}
-
-// A torn last line was never acted upon: its step had not begun.
-function lastWholeLine(path: string, text: string | undefined): JournalLine | undefined {
-  const whole = (text ?? '').split('\n').slice(0, -1).at(-1);
-  if (whole === undefined) return undefined;
-  try {
-    return JSON.parse(whole) as JournalLine;
-  } catch (cause) {
-    const hint = 'Look at what the last step left, then remove the file';
-    throw new Failure('config', 'journal is unreadable', { where: path, hint, cause });
-  }
 }
 
 /** Runs an operation from its first step. When a step throws, the operation is undone if it may be, else left open for `recover`. */

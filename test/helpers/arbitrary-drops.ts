@@ -46,7 +46,10 @@ const aFile = (path: string): fc.Arbitrary<ManifestFile> =>
       group: anAccount,
       append: fc.option(fc.record({ from: fc.nat(), prefixSha256: hex(64), tailSha256: hex(64) }), { nil: undefined }),
     })
-    .map(({ append, ...file }) => ({ path, ...file, ...(append === undefined ? {} : { append }) }));
+    .map(({ append, ...file }) => {
+      const tail = append === undefined ? {} : { append: { ...append, from: Math.min(append.from, file.size) } };
+      return { path, ...file, ...tail };
+    });
 
 /** Paths of which none lies below another. */
 const somePaths = fc

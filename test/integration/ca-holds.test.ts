@@ -131,7 +131,7 @@ test('a CA that somebody replaced here after it was accepted is left alone, and 
   expect(await treeOf(spare())).toEqual(before);
 });
 
-test('a CA certificate that was renewed with its key waits for a release', async () => {
+test('a CA certificate of the same key that left its chain waits for a release', async () => {
   await pair.active.sign('a.lab');
   await pair.sync();
   const renew = ['x509', '-in', active('ca_crt.pem'), '-signkey', active('ca_key.pem'), '-days', '900'];

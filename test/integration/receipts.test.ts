@@ -179,6 +179,19 @@ describe('a spare that has a drop of this epoch that was never made here', () =>
     expect(await gate.delivery.unites('sync-certs')).toBe(true); // in the next epoch
   });
 
+  it('or has another drop under a number of ours is forked just the same: the CA goes on behind it, once', async () => {
+    gate.onPush = () => receiptOf({ state: 'refused', why: 'its sequence is forked or rolled back' });
+    await push();
+    ahead(1);
+    await catchUp('sync-certs');
+    await catchUp('sync-certs');
+    expect(gate.said).toEqual([
+      expect.stringMatching(/has drop 1 of the CA, and the one of that number that was made here is another/),
+    ]);
+    gate.onPush = () => receiptOf({ n: 41, sequence: 2 });
+    expect(await push()).toMatchObject({ kind: 'pushed', sequence: 2, receipt: { state: 'applied' } });
+  });
+
   it('is brought nothing else: one of the two would be lost', async () => {
     ahead(9);
     await expect(catchUp('sync-files')).rejects.toThrow(/forked or rolled back.*drop 9.*none was made here/);

@@ -156,7 +156,11 @@ describe('brakes', () => {
 
   test('a changed CA is held with both fingerprints', () => {
     const [hold] = brakeCa({ ...calm, changedCa: [{ path: 'ca_crt.pem', from: 'aa', to: 'bb' }] });
-    expect(hold).toMatchObject({ rule: 'ca-changed', difference: ['ca_crt.pem: aa -> bb'], paths: ['ca_crt.pem'] });
+    expect(hold).toMatchObject({
+      rule: 'ca-changed',
+      difference: ['- ca_crt.pem: aa', '+ ca_crt.pem: bb'],
+      paths: ['ca_crt.pem'],
+    });
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isSetBack, mayUnite, setBackFailure, unites } from '../../src/rules/set-back.ts';
+import { isForked, isSetBack, mayUnite, setBackFailure, unites } from '../../src/rules/set-back.ts';
 
 const epoch = { number: 3, id: '00c0ffee00c0ffee' };
 const accepted = (sequence: number, id = epoch.id) => ({ epoch: { ...epoch, id }, sequence, digest: '' });
@@ -13,6 +13,32 @@ describe('drops that the spare has', () => {
     ['none', undefined, false],
   ])('%s: set back is %s', (_, drop, is) => {
     expect(isSetBack({ epoch, sequence: 5 }, drop)).toBe(is);
+  });
+});
+
+describe('a drop of a number of ours that the spare has', () => {
+  const made = { epoch, sequence: 5 };
+  const theirs = { ...accepted(5), digest: 'theirs' };
+  it.each([
+    ['with the same content', made, theirs, 'theirs', false],
+    ['with another content', made, theirs, 'ours', true],
+    ['with a content that is not known here any more', made, theirs, undefined, false],
+    ['of another epoch', made, { ...theirs, epoch: { number: 2, id: epoch.id } }, 'ours', false],
+    ['behind which the CA went on already', { ...made, setBack: { to: 5 } }, theirs, 'ours', false],
+  ])('%s', (_, mine, drop, digest, is) => {
+    expect(isForked(mine, drop, digest)).toBe(is);
+  });
+
+  it('is told as another one, with both ways out', () => {
+    const { message } = setBackFailure('sync-files', 'masterb.lab', made, theirs);
+    for (const word of [
+      'forked or rolled back',
+      'has drop 5',
+      'of that number that was made here is another one',
+      'To keep',
+      'To replace',
+    ])
+      expect(message).toContain(word);
   });
 });
 

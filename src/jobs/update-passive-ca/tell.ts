@@ -1,5 +1,6 @@
 import type { Verdict } from '../../drops/intake.ts';
 import type { Applied } from '../../puppet/ca-pass.ts';
+import { renewalSentence } from '../../rules/ca-renewal.ts';
 import { overlapKey, overlapSentence, type SerialOverlap } from '../../rules/serial-overlaps.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { Outcome, PassContext } from '../job.ts';
@@ -20,7 +21,9 @@ export function tell(verdict: Verdict, applied: Applied, { log }: PassContext): 
 
 const shown = 5;
 
-export function tellWarnings({ bad, bothSigned, kept, infraWaiting }: Applied, { log }: PassContext): void {
+export function tellWarnings(applied: Applied, { log }: PassContext): void {
+  const { bad, bothSigned, kept, infraWaiting, renewed } = applied;
+  if (renewed.length > 0) log.warning(renewalSentence(renewed));
   const skipped = [...bad].filter(([path]) => path !== 'ca_crl.pem');
   for (const [path, why] of skipped.slice(0, shown)) log.warning(`Skipped ${path}: ${why}`);
   if (skipped.length > shown) log.warning(`Skipped ${skipped.length - shown} more files`);
