@@ -13,6 +13,7 @@ import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure, toFailure } from './errors.ts';
 import { printSetting } from './puppet/settings.ts';
 import { detectPlatform } from './rules/defaults.ts';
+import type { Quota } from './rules/inbox-quota.ts';
 import { machineIdOf, whyForeign, type Machine } from './rules/machine.ts';
 import type { Pairing } from './rules/pairing.ts';
 import { parsePairing } from './rules/pairing.ts';
@@ -148,6 +149,7 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
     source: () => sourceOf(paths, log.forJob('agent')),
     archives: (stream) =>
       stream.startsWith('sync-') ? 0 : stream === 'nc-dump' ? config.retention.nc_dump : config.retention.db_dump,
+    quota: quotaOf(config),
   });
   const session: SessionParts = {
     clock,
@@ -161,6 +163,9 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
   const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
   return { ...host, log, signer, own, published, keys, spare, session, sockets };
 }
+
+/** What the inbox may hold. */
+const quotaOf = ({ inbox, retention }: Config): Quota => ({ ...inbox, free: retention.free_space });
 
 export type JobConfig = Config['jobs'][keyof Config['jobs']];
 

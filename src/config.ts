@@ -97,6 +97,7 @@ const schema = map({
   peer_address: host.optional(),
   paths: map({ cadir: absolute.optional(), ssldir: absolute.optional(), puppet: absolute.optional() }),
   transfer: map({ user: account, connect_timeout: time, bandwidth_limit: size }),
+  inbox: map({ size, files: count(1000, 100_000_000) }),
   ssh: map({ port: count(1, 65_535), host_key_alias: host.optional() }),
   jobs: map({
     sync_certs: job({ every: time }),

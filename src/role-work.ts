@@ -15,6 +15,7 @@ import { activeJobs, endSwitches, interruptedDatabases, openDatabases, passiveJo
 import { createAgentRuns, noAgentRuns } from './puppet/agent-runs.ts';
 import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
+import { peerIn } from './rules/gate.ts';
 import type { Pairing } from './rules/pairing.ts';
 import { agentUnit, postgresqlUnits, recoverUnit, unitText } from './rules/own-units.ts';
 import { defaultVolatile } from './rules/volatile.ts';
@@ -104,7 +105,7 @@ export async function senderTo(master: Master, name: string, epoch: Epoch, build
 /** The spare may ask who we are from now on: before it is promoted, it does. */
 async function letAsk({ keys, spare: { gate } }: Master, spare: Pairing): Promise<void> {
   await keys.write(spare, 'hello-only');
-  await gate.update(() => ({ peer: spare.certname }));
+  await gate.update(() => peerIn(spare));
 }
 
 async function jobHost(master: Master, onClose: (close: () => void) => void): Promise<JobHost> {

@@ -5,6 +5,7 @@ import type { EpochBook, EpochState } from '../drops/epoch-book.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import type { GateFile } from '../drops/gate-file.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
+import { peerIn, peerOfGate } from '../rules/gate.ts';
 import type { Pairing } from '../rules/pairing.ts';
 import { judgeData, nextEpoch, planTransition, type DataAge, type Transition } from '../rules/transition.ts';
 import type { JudgedFact } from '../system/fact.ts';
@@ -165,7 +166,7 @@ async function open(
 ): Promise<Entered> {
   const peer = await parts.peer(fact);
   if (peer !== undefined) await parts.keys.write(peer, role === 'passive' ? 'drops' : 'hello-only');
-  await parts.gate.write({ role, epoch, fact: fact.sha256, ...(peer === undefined ? {} : { peer: peer.certname }) });
+  await parts.gate.write({ role, epoch, fact: fact.sha256, ...peerIn(peer) });
   parts.progress?.('gate open');
   return { role, epoch, why };
 }
@@ -183,8 +184,7 @@ async function close(
   why: string,
 ): Promise<void> {
   if (known === undefined) return;
-  const gate = await parts.gate.read();
-  const peer = gate?.peer === undefined ? {} : { peer: gate.peer };
+  const peer = peerOfGate(await parts.gate.read());
   await parts.gate.write({ role: known.settled.role, epoch: known.seen, fact: fact.sha256, closed: why, ...peer });
   parts.progress?.('gate closed');
 }
@@ -195,7 +195,9 @@ async function suspend(
   known: EpochState | undefined,
   plan: Suspension,
 ): Promise<Entered> {
-  await parts.gate.write({ role: 'suspended', epoch: known?.seen ?? noEpoch, fact: fact.sha256, closed: plan.why });
+  const peer = peerOfGate(await parts.gate.read().catch(() => undefined)); // one that cannot be read is made anew
+  const epoch = known?.seen ?? noEpoch;
+  await parts.gate.write({ role: 'suspended', epoch, fact: fact.sha256, closed: plan.why, ...peer });
   await parts.leave();
   const why = `${plan.why}. ${plan.hint}`;
   parts.log.failure(`All jobs are suspended: ${why}`);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { createAgent, type Agent } from '../agent/agent.ts';
+import { findOverQuota } from '../agent/over-quota.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
 import { reportStatus } from '../agent/status.ts';
@@ -120,10 +121,11 @@ async function publishStatus(master: Master, agent: Agent, signal: AbortSignal):
       await writeFileAtomic(paths.status, JSON.stringify(report), published);
       // Its time is what the active's confirmations are dated by.
       if (report.role === 'passive') await spare.introduce();
-      const rival = await findRival(paths.inbox, await spare.gate.read());
+      const gate = await spare.gate.read();
+      const told = [await findRival(paths.inbox, gate), await findOverQuota(paths.inbox, gate)];
       if (failing) master.log.worked('agent');
       failing = false;
-      if (rival !== undefined) master.log.failed('agent', rival);
+      for (const failure of told) if (failure !== undefined) master.log.failed('agent', failure);
     } catch (error) {
       master.log.failed('agent', session.explain(toFailure(error)));
       failing = true;

@@ -15,16 +15,17 @@ export interface GateFile {
   fence(role: 'active' | 'passive', epoch: Epoch): Promise<void>;
 }
 
-type GateWords = Omit<Gate, 'format' | 'certname' | 'since' | 'machine'>;
+type GateWords = Omit<Gate, 'format' | 'certname' | 'since' | keyof Settled>;
+/** What stands in each, whoever writes it. */
+type Settled = Pick<Gate, 'machine' | 'quota'>;
 
-/** `machine`: id of the one to which this state belongs. */
 export function createGateFile(
   path: string,
   signer: Signer,
   certname: string,
   ownership: Ownership,
   now: () => Date,
-  machine: () => Promise<string | undefined> = () => Promise.resolve(undefined),
+  settled: () => Promise<Settled> = () => Promise.resolve({}),
 ): GateFile {
   const read = async (): Promise<Gate | undefined> => {
     const line = await readIfThere(path);
@@ -37,9 +38,7 @@ export function createGateFile(
     });
   };
   const write = async (words: GateWords): Promise<void> => {
-    const bound = await machine();
-    const of = bound === undefined ? {} : { machine: bound };
-    const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words, ...of };
+    const gate: Gate = { format: 1, certname, since: now().toISOString(), ...words, ...(await settled()) };
     await writeFileAtomic(path, `${seal(signer, 'gate', gate)}\n`, ownership);
   };
   // Transitions, greetings and drops of a newer epoch all change the file: none may write what another has just replaced.

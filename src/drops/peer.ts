@@ -8,7 +8,8 @@ import { parsePairing, type Pairing } from '../rules/pairing.ts';
 import { parseSigned } from '../rules/program.ts';
 import { parseReceipt, type Receipt } from '../rules/receipt.ts';
 import type { RsyncPush } from '../system/rsync.ts';
-import { fingerprint, isSealedBy, readSealed, unseal } from '../system/sign.ts';
+import { requestText, withSignature } from '../rules/signed-request.ts';
+import { fingerprint, isSealedBy, readSealed, unseal, type Signer } from '../system/sign.ts';
 import type { SshSession } from '../system/ssh.ts';
 
 export interface Greeting {
@@ -54,34 +55,40 @@ export interface PeerParts {
   readonly bandwidthLimit: number;
   /** The spare's pairing line as it was first taken; undefined before that. */
   readonly known: () => Promise<Pairing | undefined>;
+  /** Of our root: every request but `hello` carries its signature. */
+  readonly signer: Signer;
 }
 
 const answerMs = 20_000;
 
 export function createPeer(parts: PeerParts): Peer {
-  const ask = (words: (nonce: string) => string, signal: AbortSignal, more?: More): Promise<Answer> =>
+  const ask = (words: Words, signal: AbortSignal, more?: More): Promise<Answer> =>
     withFreshLogin(parts, () => askOnce(parts, words, signal, more));
+  const askSigned = (words: Words, signal: AbortSignal, more?: More): Promise<Answer> =>
+    ask(async (nonce) => await signed(parts, await words(nonce)), signal, more);
   return {
     hello: async (signal) =>
       verifyGreeting(await ask((nonce) => `hello ${nonce}`, signal), await parts.known(), parts.host),
     push: (drop, options) => withFreshLogin(parts, () => push(parts, drop, options)),
     receipts: async (stream, since, waitSeconds, signal) => {
-      const answer = await ask((nonce) => `receipts ${stream} ${since} ${nonce} ${waitSeconds}`, signal, {
+      const answer = await askSigned((nonce) => `receipts ${stream} ${since} ${nonce} ${waitSeconds}`, signal, {
         waitMs: waitSeconds * 1000,
       });
       const lines = Array.isArray(answer['receipts']) ? (answer['receipts'] as unknown[]) : [];
       const key = await signingKey(parts);
       return lines.map((line) => parseSigned(unseal(key, 'receipt', textIn(line)), parseReceipt));
     },
-    confirm: async (line, signal) => void (await ask((nonce) => `confirm ${nonce}`, signal, { input: line })),
+    confirm: async (line, signal) => void (await askSigned((nonce) => `confirm ${nonce}`, signal, { input: line })),
     madeHere: async (signal) => {
-      const { export: line } = await ask((nonce) => `export sync-certs ${nonce}`, signal);
+      const { export: line } = await askSigned((nonce) => `export sync-certs ${nonce}`, signal);
       if (typeof line !== 'string') return undefined;
       return parseSigned(unseal(await signingKey(parts), 'made-here', line), parseMadeHere);
     },
     close: () => closeSessions(parts),
   };
 }
+
+type Words = (nonce: string) => string | Promise<string>;
 
 interface More {
   /** For its standard input. */
@@ -93,13 +100,13 @@ interface More {
 /** One request and the line of its answer. */
 async function askOnce(
   parts: PeerParts,
-  words: (nonce: string) => string,
+  words: Words,
   signal: AbortSignal,
   { input, waitMs = 0 }: More = {},
 ): Promise<Answer> {
   const nonce = newNonce();
   const options = { timeoutMs: answerMs + waitMs, signal, ...(input === undefined ? {} : { input }) };
-  const { stdout, stderr, exitCode } = await parts.hot.run(words(nonce), options);
+  const { stdout, stderr, exitCode } = await parts.hot.run(await words(nonce), options);
   const answer = stdout
     .split('\n')
     .map((line) => readAnswer(line, nonce))
@@ -134,7 +141,8 @@ async function push(parts: PeerParts, drop: DropToPush, options: PushOptions): P
   const session = options.bulk ? parts.bulk : parts.hot;
   await session.open(options.signal);
   const nonce = newNonce();
-  const request = `push ${drop.stream} ${formatEpoch(drop.epoch)} ${drop.sequence} ${drop.digest} ${nonce}`;
+  const words = `push ${drop.stream} ${formatEpoch(drop.epoch)} ${drop.sequence} ${drop.digest} ${nonce}`;
+  const request = await signed(parts, words);
   let answer: Answer | undefined;
   const onErrorLine = (line: string): void => {
     answer ??= readAnswer(line, nonce);
@@ -180,11 +188,15 @@ function orThrow(answer: Answer, host: string): Answer {
   const named = believedClasses.find((one) => one === answer['class']) ?? 'refused';
   throw named === 'latched'
     ? new ClaimedOvertaken(why, host)
-    : new Failure(named, 'the spare says', { where: host, why });
+    : new Failure(named, 'the spare says', { where: host, why, ...(why.startsWith(notUnderstood) ? sameVersion : {}) });
 }
 
 /** Nobody signed it: it may be anything, also what does not become text. */
 const textIn = (value: unknown): string => (typeof value === 'string' ? value : 'nothing that is text');
+
+/** The grammar of another program: a sentence about words that nobody typed is of no use alone. */
+const notUnderstood = 'request refused';
+const sameVersion = { hint: 'If another version of pe-failover runs there, install the same one on both masters' };
 
 const longestWhy = 500;
 const believedClasses = [
@@ -230,9 +242,16 @@ function notTheKnownOne({ certname, signingKey }: Pairing, host: string): Failur
   });
 }
 
-async function signingKey(parts: PeerParts): Promise<string> {
+async function signed(parts: PeerParts, words: string): Promise<string> {
+  const { certname } = await spareOf(parts);
+  return withSignature(words, parts.signer.sign('request', requestText(words, certname)));
+}
+
+const signingKey = async (parts: PeerParts): Promise<string> => (await spareOf(parts)).signingKey;
+
+async function spareOf(parts: PeerParts): Promise<Pairing> {
   const known = await parts.known();
-  if (known !== undefined) return known.signingKey;
+  if (known !== undefined) return known;
   throw new Failure('refused', 'the spare is not known yet', {
     where: parts.host,
     why: 'its first greeting is still awaited',

@@ -81,7 +81,7 @@ export function createSender(parts: SenderParts): Sender {
       rsync: createRsyncPush(exec, parts.stillMs),
       host: spare.host,
       bandwidthLimit,
-      known: () => knownPeer(state),
+      ...{ known: () => knownPeer(state), signer },
     });
   }
 }

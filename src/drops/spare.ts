@@ -1,5 +1,7 @@
 import { isNews, type Confirmation, type TakenConfirmation } from '../rules/confirm.ts';
 import { isEpoch } from '../rules/epoch.ts';
+import type { Gate } from '../rules/gate.ts';
+import type { Quota } from '../rules/inbox-quota.ts';
 import type { Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
 import { arrived, isLive } from '../rules/receipt.ts';
@@ -29,6 +31,8 @@ export interface SpareParts {
   /** Of what the gate reads. */
   readonly published: Ownership;
   readonly archives: (stream: string) => number;
+  /** Of the inbox. */
+  readonly quota: Quota;
 }
 
 /** Everything that a spare needs to take drops in. */
@@ -58,7 +62,7 @@ export function createSpare(parts: SpareParts): Spare {
   const now = (): Date => clock.now();
   const written = createReceiptBook(paths.receipts, signer, own.certname, published, now);
   const binding = createBinding(createState(paths.state));
-  const gate = createGateFile(paths.gate, signer, own.certname, published, now, async () => (await binding.read())?.id);
+  const gate = createGateFile(paths.gate, signer, own.certname, published, now, settledIn(binding, parts.quota));
   const epochs = createEpochBook(createState(paths.state), now);
   const adoption = createAdoptionRequest(createState(paths.state), () => introduce());
   const confirmations = createConfirmations(createState(paths.streams), written, now);
@@ -93,6 +97,11 @@ export function createSpare(parts: SpareParts): Spare {
     introduce,
   };
 }
+
+const settledIn = (binding: Binding, quota: Quota) => async (): Promise<Pick<Gate, 'machine' | 'quota'>> => {
+  const id = (await binding.read())?.id;
+  return { quota, ...(id === undefined ? {} : { machine: id }) };
+};
 
 /** A word is in the greeting as soon as it is written. */
 const announcing = (written: ReceiptBook, epochs: EpochBook, introduce: () => Promise<void>): ReceiptBook => ({

@@ -28,6 +28,8 @@ export interface Receiver {
   /** This master left the passive role: the key may only ask who we are. */
   readonly helloOnly: boolean;
   readonly paths: ReceiverPaths;
+  /** The peer's root calls: from now on the request may take its time. */
+  readonly admitted?: () => void;
   readonly stdin: Readable;
   readonly stdout: (line: string) => void;
   readonly stderr: (line: string) => void;
@@ -41,10 +43,14 @@ export type PushPoint = (typeof pushPoints)[number];
 
 /** Throws unless this caller may write at this moment. Called before a byte is read, and again under the lock. */
 export async function enter(receiver: Receiver, epoch: Epoch): Promise<void> {
-  const gate = await readGate(receiver.paths.gate);
-  const factSha256 = await hashOfFact(receiver.paths.fact);
-  const entry = judgeEntry(gate, factSha256, { peer: receiver.peer, epoch });
-  if (isRival(gate, epoch)) await noteRival(receiver, epoch);
+  if (isRival(await readGate(receiver.paths.gate), epoch)) await noteRival(receiver, epoch);
+  await demandOpen(receiver, epoch);
+}
+
+/** The same for a caller of whom nothing is known: nothing is written down. */
+export async function demandOpen({ paths, peer }: Receiver, epoch: Epoch): Promise<void> {
+  const gate = await readGate(paths.gate);
+  const entry = judgeEntry(gate, await hashOfFact(paths.fact), { peer, epoch });
   if (!entry.open) throw new Failure(entry.class, 'refused', { why: entry.why });
 }
 

@@ -3,6 +3,7 @@ import { link, lstat, mkdir, readdir, rename, rm, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { Failure, isErrno } from '../errors.ts';
 import { dropName, manifestName } from '../rules/manifest.ts';
+import type { Quota } from '../rules/inbox-quota.ts';
 import { serverArguments } from '../rules/push-options.ts';
 import { passDescriptors, startChild } from '../system/exec.ts';
 import { mountPointOf } from '../system/file-systems.ts';
@@ -10,6 +11,7 @@ import { readIfThere, syncDirectory } from '../system/files.ts';
 import { acquireLock, endHolders, lockHolder, type Lock } from '../system/lock.ts';
 import { receiptFor, type Answer } from './answers.ts';
 import { enter, streamDirectory, type PushPoint, type Receiver } from './gate.ts';
+import { quotaOf, withinQuota, type Measured } from './quota.ts';
 import type { Request } from './request.ts';
 
 type Push = Extract<Request, { verb: 'push' }>;
@@ -22,6 +24,7 @@ export async function takePush(receiver: Receiver, push: Push): Promise<Answer> 
   const home = streamDirectory(receiver.paths, push.stream);
   const at = (point: PushPoint): void => receiver.progress?.(point);
   await enter(receiver, push.epoch);
+  const quota = await quotaOf(receiver.paths);
   if (!existsSync(home)) throw new Failure('refused', 'refused', { why: `${push.stream} is not taken in here` });
   at('entered');
   {
@@ -29,7 +32,9 @@ export async function takePush(receiver: Receiver, push: Push): Promise<Answer> 
     at('locked');
     const staging = await prepareStaging(home, push);
     at('staging');
-    await runRsync(staging, push, lock);
+    const measured = { paths: receiver.paths, stream: push.stream, staging, quota };
+    // Killed, not asked: rsync would tell its other half, which would not wait for our words.
+    await withinQuota(measured, { work: () => runRsync(measured, push, lock), end: () => endHolders(lockOf(home)) });
     at('arrived');
     await enter(receiver, push.epoch);
     await publish(home, staging, push);
@@ -40,9 +45,11 @@ export async function takePush(receiver: Receiver, push: Push): Promise<Answer> 
   return { published: true, ...(receipt === undefined ? {} : { receipt }) };
 }
 
+const lockOf = (home: string): string => join(home, 'lock');
+
 /** A newer push ends an older one that still hangs here: its sender has given up on it. */
 async function takeLock(home: string, push: Push): Promise<Lock> {
-  const path = join(home, 'lock');
+  const path = lockOf(home);
   const what = dropName(push);
   return await acquireLock(path, what).catch(async (error: unknown) => {
     const holder = await lockHolder(path);
@@ -70,14 +77,23 @@ async function prepareStaging(home: string, { digest }: Push): Promise<string> {
   return staging;
 }
 
-async function runRsync(staging: string, push: Push, lock: Lock): Promise<void> {
-  const command = { file: 'rsync', args: serverArguments(push.options), cwd: staging };
+/** What an rsync may do is limited by the kernel, too: also when nobody watches it any more. */
+async function runRsync({ staging, quota }: Measured, push: Push, lock: Lock): Promise<void> {
+  const args = [...limitsOf(quota), 'rsync', ...serverArguments(push.options)];
+  const command = { file: 'prlimit', args, name: 'rsync', cwd: staging };
   const rsync = passDescriptors.run([lock.descriptor], () => startChild(command, ['inherit', 'inherit', 'inherit']));
   const how = await rsync.ended;
   if (how === `ended with exit code ${couldNotWrite}`)
     throw new Failure('dependency', 'push broke off', couldNotBeWritten(staging));
   if (how !== 'ended with exit code 0') throw new Failure('unreachable', 'push broke off', { why: `rsync ${how}` });
 }
+
+/** A list of 300,000 files takes 40 MB. */
+const memoryOfRsync = 1024 ** 3;
+const limitsOf = ({ size }: Quota): string[] => [
+  ...['--core=0', '--nofile=64', `--as=${memoryOfRsync}`],
+  `--fsize=${size}`,
+];
 
 function couldNotBeWritten(staging: string): { why: string; hint: string } {
   const where = mountPointOf(staging);

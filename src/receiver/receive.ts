@@ -1,9 +1,9 @@
-import { Failure, toFailure } from '../errors.ts';
-import { formatEpoch } from '../rules/epoch.ts';
+import { toFailure } from '../errors.ts';
 import { StaleLogin } from '../rules/gate.ts';
 import { namingDisk } from '../system/file-systems.ts';
+import { admit } from './admission.ts';
 import { hello, keepConfirm, keepMessage, madeHere, receiptsSince, status, type Answer } from './answers.ts';
-import { enter, readGate, refuseCopy, type Receiver } from './gate.ts';
+import { refuseCopy, type Receiver } from './gate.ts';
 import { takePush } from './push.ts';
 import { parseRequest, type Request } from './request.ts';
 
@@ -16,7 +16,8 @@ export async function receive(receiver: Receiver, command: string | undefined): 
   try {
     request = parseRequest(command);
     await refuseCopy(receiver);
-    if (receiver.helloOnly && request.verb !== 'hello') throw await refusal(receiver, request);
+    await admit(receiver, request);
+    if (request.verb !== 'hello') receiver.admitted?.();
     say(receiver, request.verb, request.nonce, { ok: true, ...(await answer(receiver, request)) });
     return 0;
   } catch (error) {
@@ -27,15 +28,6 @@ export async function receive(receiver: Receiver, command: string | undefined): 
     say(receiver, verb, request?.nonce ?? '', { ok: false, class: failure.class, why: failure.message, ...login });
     return failure.exitCode;
   }
-}
-
-/** What a narrowed key hears. A push hears it of the gate, which tells an old active by whom it was overtaken. */
-async function refusal(receiver: Receiver, request: Request): Promise<Failure> {
-  if (request.verb === 'push') await enter(receiver, request.epoch);
-  const gate = await readGate(receiver.paths.gate);
-  const is = gate === undefined ? 'has no role' : `is ${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
-  if (gate?.role === 'passive') return new StaleLogin(`this master ${is}, and your connection is older than that`);
-  return new Failure('refused', 'refused', { why: `this master ${is}: its key for you answers hello alone` });
 }
 
 function answer(receiver: Receiver, request: Request): Promise<Answer> {

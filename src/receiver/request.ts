@@ -2,9 +2,12 @@ import { Failure } from '../errors.ts';
 import { parseEpoch, type Epoch } from '../rules/epoch.ts';
 import { isDigest, isStream } from '../rules/manifest.ts';
 import { parseServerWords, type ServerOptions } from '../rules/push-options.ts';
+import { takeSignature, type RequestSignature } from '../rules/signed-request.ts';
 
 /** What a peer may ask for: SSH_ORIGINAL_COMMAND, read by a grammar that has no quoting and no second reading. */
-export type Request =
+export type Request = Asked & { readonly signature?: RequestSignature };
+
+type Asked =
   | { readonly verb: 'hello' | 'status' | 'message' | 'confirm'; readonly nonce: string }
   | { readonly verb: 'export'; readonly stream: string; readonly nonce: string }
   | {
@@ -30,7 +33,17 @@ const numberPattern = /^(0|[1-9]\d{0,14})$/;
 export function parseRequest(text: string | undefined): Request {
   if (text === undefined || text === '') throw refuse('no request: this key is for pe-failover alone');
   if (text.length > 1024 || !/^[\x20-\x7e]+$/.test(text)) throw refuse('too long, or not printable');
-  const [verb, ...words] = text.split(' ');
+  const all = text.split(' ');
+  const signed = takeSignature(all, all[0] === 'push' ? wordsOfPush : undefined);
+  if (signed === undefined) throw refuse('its signature is malformed, or not in its place');
+  const { signature } = signed;
+  return { ...parseWords(signed.words), ...(signature === undefined ? {} : { signature }) };
+}
+
+/** `push` to NONCE. */
+const wordsOfPush = 6;
+
+function parseWords([verb, ...words]: readonly string[]): Asked {
   switch (verb) {
     case 'hello':
     case 'status':
@@ -48,12 +61,12 @@ export function parseRequest(text: string | undefined): Request {
   }
 }
 
-function parseExport([stream, ...words]: readonly string[]): Request {
+function parseExport([stream, ...words]: readonly string[]): Asked {
   if (stream === undefined || !isStream(stream)) throw refuse('export STREAM NONCE');
   return { verb: 'export', stream, nonce: parseNonce(words, 1) };
 }
 
-function parseReceipts(words: readonly string[]): Request {
+function parseReceipts(words: readonly string[]): Asked {
   const [stream, since, , wait] = words;
   const nonce = parseNonce(words.slice(2, 3), 1);
   if (words.length > 4 || stream === undefined || !isStream(stream)) throw refuse('receipts STREAM SINCE NONCE [WAIT]');
@@ -62,7 +75,7 @@ function parseReceipts(words: readonly string[]): Request {
   return { verb: 'receipts', stream, since: parseNumber(since, 'SINCE'), nonce, waitSeconds };
 }
 
-function parsePush(words: readonly string[]): Request {
+function parsePush(words: readonly string[]): Asked {
   const [stream, epochText, sequence, digest] = words;
   const epoch = parseEpoch(epochText ?? '');
   const nonce = parseNonce(words.slice(4, 5), 1);

@@ -18,6 +18,7 @@ const brake = { percent: 20, least: 10 };
 const common = {
   paths: {},
   transfer: { user: 'pe-transfer', connect_timeout: '3s', bandwidth_limit: '0MB' },
+  inbox: { size: '50GB', files: 500_000 },
   ssh: { port: 22 },
   ca: { exclude_certs: [], serial_gap: 100_000 },
   files: [],

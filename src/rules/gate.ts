@@ -1,5 +1,7 @@
 import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, isEpoch, type Epoch } from './epoch.ts';
+import { isQuota, type Quota } from './inbox-quota.ts';
+import type { Pairing } from './pairing.ts';
 
 /** What the receiver goes by; signed by root, written at each transition. */
 export interface Gate {
@@ -9,12 +11,16 @@ export interface Gate {
   readonly epoch: Epoch;
   /** The peer's certname, where one is known. */
   readonly peer?: string;
+  /** The key with which the peer's root signs, base64 DER: known together with `peer`. */
+  readonly peerKey?: string;
   /** ISO 8601. */
   readonly since: string;
   /** sha256 of the fact file's text that this role was judged from: any edit closes the gate until it is judged anew. */
   readonly fact: string;
   /** Why nothing is taken in for now. */
   readonly closed?: string;
+  /** How much the inbox may hold. */
+  readonly quota?: Quota;
   /** Id of the machine to which this state belongs: the gate of a copy answers nobody. */
   readonly machine?: string;
 }
@@ -35,13 +41,15 @@ export type Entry =
 const refused = (why: string): Entry => ({ open: false, class: 'refused', why });
 const latched = (why: string): Entry => ({ open: false, class: 'latched', why });
 
+export const noRoleYet = 'this master has no role yet: on it, type: pe-failover install';
+
 /** May this caller write now? `factSha256` is of the fact file as it is at this moment; undefined: it cannot be read. */
 export function judgeEntry(
   gate: Gate | undefined,
   factSha256: string | undefined,
   caller: { peer: string; epoch: Epoch },
 ): Entry {
-  if (gate === undefined) return refused('this master has no role yet: on it, type: pe-failover install');
+  if (gate === undefined) return refused(noRoleYet);
   const order = compareEpochs(caller.epoch, gate.epoch);
   const both = `your epoch is ${formatEpoch(caller.epoch)}, mine is ${formatEpoch(gate.epoch)}`;
   if (order === 'lower')
@@ -61,6 +69,16 @@ export function judgeEntry(
     return refused(`${gate.certname} takes drops from ${gate.peer}, not from ${caller.peer}`);
   return { open: true };
 }
+
+/** What a gate file says of the other master. */
+export const peerIn = (peer: Pairing | undefined): Pick<Gate, 'peer' | 'peerKey'> =>
+  peer === undefined ? {} : { peer: peer.certname, peerKey: peer.signingKey };
+
+/** The same, of an earlier gate file. */
+export const peerOfGate = (gate: Gate | undefined): Pick<Gate, 'peer' | 'peerKey'> => ({
+  ...(gate?.peer === undefined ? {} : { peer: gate.peer }),
+  ...(gate?.peerKey === undefined ? {} : { peerKey: gate.peerKey }),
+});
 
 /** What an overtaken active's admin does; `role`: what the other master is now. */
 export function wayOut(order: 'lower' | 'conflict', role: Gate['role']): string {
@@ -92,7 +110,9 @@ export function isGate(value: unknown): value is Gate {
     typeof gate.fact === 'string' &&
     isEpoch(gate.epoch) &&
     optionalText(gate.peer) &&
+    optionalText(gate.peerKey) &&
     optionalText(gate.closed) &&
-    optionalText(gate.machine)
+    optionalText(gate.machine) &&
+    (gate.quota === undefined || isQuota(gate.quota))
   );
 }

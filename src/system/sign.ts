@@ -11,7 +11,7 @@ import { readFile } from 'node:fs/promises';
 import { Failure } from '../errors.ts';
 
 /** What a signature was made for: one made for a receipt is worth nothing as a gate. */
-export type Purpose = 'manifest' | 'gate' | 'receipt' | 'confirm' | 'message' | 'made-here';
+export type Purpose = 'manifest' | 'gate' | 'receipt' | 'confirm' | 'message' | 'made-here' | 'request';
 
 export interface Signer {
   /** Base64 of the DER form, as it stands in a pairing line. */

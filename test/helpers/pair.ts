@@ -8,8 +8,9 @@ import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { noEpoch } from '../../src/drops/epoch-book.ts';
 import { createGateFile } from '../../src/drops/gate-file.ts';
 import { createSender, type Sender, type SenderParts } from '../../src/drops/sender.ts';
-import { createSpare, type Spare } from '../../src/drops/spare.ts';
+import { createSpare, type Spare, type SpareParts } from '../../src/drops/spare.ts';
 import type { PassContext } from '../../src/jobs/job.ts';
+import { peerIn } from '../../src/rules/gate.ts';
 import type { Epoch } from '../../src/rules/epoch.ts';
 import { formatPairing, type Pairing } from '../../src/rules/pairing.ts';
 import { pathsFor, runDirectory, type Paths } from '../../src/rules/paths.ts';
@@ -88,7 +89,7 @@ export async function startPair(options: { program?: string } = {}): Promise<Tes
   await spare.gate.write({
     role: 'passive',
     epoch: { number: 0, id: '0000000000000000' },
-    peer: a.certname,
+    ...peerIn(a.pairing),
     fact: factHash(b),
   });
   const keys = createAuthorizedKeys({
@@ -155,7 +156,7 @@ export function createTestSender(
   });
 }
 
-export function createTestSpare(master: TestMaster, source: Pairing): Spare {
+export function createTestSpare(master: TestMaster, source: Pairing, more: Partial<SpareParts> = {}): Spare {
   return createSpare({
     paths: master.paths,
     clock: systemClock,
@@ -165,6 +166,8 @@ export function createTestSpare(master: TestMaster, source: Pairing): Spare {
     source: () => Promise.resolve(source),
     published: { mode: 0o640 },
     archives: (stream) => (stream.startsWith('sync-') ? 0 : 24),
+    quota: { size: 1e9, files: 100_000, free: 1e6 },
+    ...more,
   });
 }
 

@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os';
 import { formatEpoch, type Epoch } from '../../src/rules/epoch.ts';
 import { serverArguments } from '../../src/rules/push-options.ts';
+import { requestText, withSignature } from '../../src/rules/signed-request.ts';
 import { exec, type Result } from '../../src/system/exec.ts';
 import type { TestPair } from './pair.ts';
 
@@ -10,6 +11,10 @@ export const nonce = 'ab'.repeat(16);
 export const pushWords = (epoch: Epoch, sequence: number, stream = 'sync-files'): string =>
   `push ${stream} ${formatEpoch(epoch)} ${sequence} sha256:${'0'.repeat(64)} ${nonce}`;
 export const serverWords = serverArguments({ letters: 'iLsfxCIvu', bulk: false }).join(' ');
+
+/** What the active's root makes of it. `target`: the master that it is meant for. */
+export const signed = ({ a, b }: Pick<TestPair, 'a' | 'b'>, words: string, target = b.certname): string =>
+  withSignature(words, a.signer.sign('request', requestText(words, target)));
 
 /** Whoever has the active's transfer key, and ssh and rsync of his own. Any exit code is given back. */
 export interface Thief {

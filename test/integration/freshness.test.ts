@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { reportStatus, type StatusReport } from '../../src/agent/status.ts';
 import { createGreetSpare } from '../../src/jobs/greet-spare.ts';
+import { peerIn } from '../../src/rules/gate.ts';
 import { noteGreeting } from '../../src/drops/greeting-note.ts';
 import { createState } from '../../src/system/state.ts';
 import { syncFilesOf, updatePassiveFilesOf } from '../helpers/files-pair.ts';
@@ -112,7 +113,10 @@ test('what becomes of an old drop later does not make the active look alive', as
 });
 
 test('a spare that was suspended takes no confirmation, and its active says so', async () => {
-  await pair.spare.gate.write({ role: 'suspended', epoch: pair.epoch, fact: factHash(pair.b), closed: 'no mode' });
+  await pair.spare.gate.write({
+    ...{ role: 'suspended', epoch: pair.epoch, fact: factHash(pair.b), closed: 'no mode' },
+    ...peerIn(pair.a.pairing),
+  });
   age(join(pair.a.paths.streams, 'sync-files.json'));
   await expect(send()).rejects.toThrow('masterb.test is suspended');
   expect(readdirSync(ready())).toEqual([]);

@@ -18,12 +18,12 @@ import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { createPeer, type DropToPush, type Peer } from '../../src/drops/peer.ts';
 import { formatEpoch, type Epoch } from '../../src/rules/epoch.ts';
 import { enter, type Receiver } from '../../src/receiver/gate.ts';
-import { rivalName, type Gate } from '../../src/rules/gate.ts';
+import { peerIn, rivalName, type Gate } from '../../src/rules/gate.ts';
 import { exec, startChild } from '../../src/system/exec.ts';
 import { createRsyncPush } from '../../src/system/rsync.ts';
 import { createSshSession, type SshSession } from '../../src/system/ssh.ts';
 import { factHash, program, startPair, type TestPair } from '../helpers/pair.ts';
-import { pushWords, serverWords, thiefOf } from '../helpers/thief.ts';
+import { pushWords, serverWords, signed, thiefOf } from '../helpers/thief.ts';
 import { processesWhere, snapshot, until } from '../helpers/trees.ts';
 
 let pair: TestPair;
@@ -40,7 +40,7 @@ afterAll(() => pair[Symbol.asyncDispose]());
 const home = (): string => join(pair.b.paths.inbox, 'sync-files');
 const ready = (epoch: Epoch, sequence: number): string => join(home(), 'ready', `${formatEpoch(epoch)}-${sequence}`);
 const setGate = (words: Partial<Gate> = {}): Promise<void> =>
-  pair.spare.gate.write({ role: 'passive', epoch: own, peer: pair.a.certname, fact: factHash(pair.b), ...words });
+  pair.spare.gate.write({ role: 'passive', epoch: own, ...peerIn(pair.a.pairing), fact: factHash(pair.b), ...words });
 
 beforeEach(() => setGate());
 afterEach(() => {
@@ -87,6 +87,7 @@ describe('a push', () => {
       host: '127.0.0.1',
       bandwidthLimit: options.bandwidthLimit ?? 0,
       known,
+      signer: pair.a.signer,
     });
   }
 
@@ -222,7 +223,7 @@ describe('a push', () => {
   it('that is newer ends an older one that is stuck, and not the other way round', async () => {
     const stuck = startChild({
       file: 'ssh',
-      args: [...thiefOf(pair).login(), `${pushWords(own, 7)} ${serverWords}`],
+      args: [...thiefOf(pair).login(), `${signed(pair, pushWords(own, 7))} ${serverWords}`],
     });
     const inStaging = (): number[] => processesWhere(({ cwd }) => cwd === join(home(), 'staging'));
     await until('its rsync', () => inStaging().length > 0);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { Goods } from '../../src/drops/delivery.ts';
 import type { Sender } from '../../src/drops/sender.ts';
+import { peerIn } from '../../src/rules/gate.ts';
 import { formatPairing } from '../../src/rules/pairing.ts';
 import { programVersion } from '../../src/rules/program.ts';
 import { seal } from '../../src/system/sign.ts';
@@ -70,7 +71,7 @@ it('an answer that the signed greeting bears out stops it at once', async () => 
     expect(await deliver()).toMatchObject({ class: 'latched', what: 'this active was overtaken' });
   } finally {
     const none = { number: 0, id: '0'.repeat(16) };
-    await pair.spare.gate.write({ role: 'passive', epoch: none, peer: pair.a.certname, fact: factHash(pair.b) });
+    await pair.spare.gate.write({ role: 'passive', epoch: none, ...peerIn(pair.a.pairing), fact: factHash(pair.b) });
   }
 });
 

@@ -88,6 +88,7 @@ it('what a killed gate left is removed after a minute, and nothing sooner', asyn
     source: () => Promise.resolve(pair.a.pairing),
     published: { mode: 0o640 },
     archives: () => 0,
+    quota: { size: 1e9, files: 1000, free: 0 },
   });
   plant();
   expect((await later.intake.next(stream))?.manifest.sequence).toBe(50);

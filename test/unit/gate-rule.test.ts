@@ -63,6 +63,8 @@ describe('who may enter', () => {
     ['no fact', { ...gate, fact: undefined }],
     ['a closed that is no text', { ...gate, closed: true }],
     ['a peer that is no text', { ...gate, peer: ['a.test'] }],
+    ['a key that is no text', { ...gate, peerKey: 7 }],
+    ['a quota that is no number', { ...gate, quota: { size: '50GB', files: 1, free: 1 } }],
   ])('a gate file is unreadable with %s', (_, value) => expect(isGate(value)).toBe(false));
 });
 
