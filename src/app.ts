@@ -147,6 +147,7 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
     published,
     log: log.forJob('receive'),
     source: () => sourceOf(paths, log.forJob('agent')),
+    freeSpace: config.retention.free_space,
     archives: (stream) =>
       stream.startsWith('sync-') ? 0 : stream === 'nc-dump' ? config.retention.nc_dump : config.retention.db_dump,
     quota: quotaOf(config),

@@ -72,6 +72,10 @@ const argument = text('text on one line', (value) => !/[\0\n]/.test(value));
 const command = listOf(argument).min(1, expected('a command as a list: ["program", "argument"]'));
 const listen = text('"off" or address:port, such as 127.0.0.1:8186', (value) => /^(off|[^\s/]+:\d{1,5})$/.test(value));
 const url = text('a URL that begins with https://', (value) => URL.canParse(value) && value.startsWith('https://'));
+const pingUrl = text(
+  'a URL that begins with https:// or http://',
+  (value) => URL.canParse(value) && /^https?:\/\//.test(value),
+);
 const databaseName = text('a database name: a-z 0-9 _ -, at most 40', (value) => /^[a-z0-9_-]{1,40}$/.test(value));
 const extension = text('the name of an extension: a-z 0-9 _ -, at most 63', (value) =>
   /^[a-z0-9_][a-z0-9_-]{0,62}$/.test(value),
@@ -131,7 +135,17 @@ const schema = map({
   files: listOf(absolute),
   brakes: map({ ca: brake, classifier: brake, databases: brake, files: brake }),
   freshness: map({ sync_certs: time, sync_files: time, nc_dump: time, db_dump: time }),
-  retention: map({ age: time, nc_dump: count(1, 1000), db_dump: count(1, 100), max_size: size, free_space: size }),
+  retention: map({
+    age: time,
+    nc_dump: count(1, 1000),
+    db_dump: count(1, 100),
+    replaced: count(1, 1000),
+    max_size: size,
+    events: size,
+    free_space: size,
+  }),
+  space: map({ warn_percent: count(0, 90), warn_below: size }),
+  deadman: map({ url: pingUrl.optional(), every: time, timeout: time, ca: absolute.optional() }),
   web: map({ page_listen: listen, health_listen: listen }),
   witness: map({ path: absolute.optional(), command: command.optional() }),
   hooks: map({ after_promote: listOf(command), after_demote: listOf(command), on_failure: listOf(command) }),
@@ -185,7 +199,11 @@ function explain(issue: z.core.$ZodIssue, merged: unknown): string[] {
   }
   const value = at.reduce<unknown>((held, key) => (held as Record<string, unknown> | undefined)?.[key], merged);
   const found =
-    issue.code === 'invalid_key' ? 'has a malformed key' : value === undefined ? 'is missing' : `is ${show(value)}`;
+    issue.code === 'invalid_key'
+      ? 'has a malformed key'
+      : value === undefined
+        ? 'is missing'
+        : `is ${/^deadman(\.url)?$/.test(at.join('.')) ? 'not shown' : show(value)}`; // who knows that URL may ping
   return [`${at.join('.')}: ${found}, expected ${issue.message}`];
 }
 

@@ -5,6 +5,7 @@ import type { Change } from './agent/change.ts';
 import { puppetProgram, type Host, type Master } from './app.ts';
 import { resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
+import { dataDirectory } from './puppet/database-facts.ts';
 import { dropOwnDatabase, dropOwnRole, findOwn } from './puppet/database-removal.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
@@ -95,6 +96,16 @@ export function postgresAs(
   const { host, port, bin, run_as: runAs } = config.postgres;
   const mayChange = system || userInfo().uid === 0;
   return createPostgres({ host, port, bin, role, ...(runAs === undefined || !mayChange ? {} : { runAs }) }, exec);
+}
+
+/** Where PostgreSQL's databases lie, if that is on this machine, and it tells. */
+export async function databasesDirectory(master: Master): Promise<string | undefined> {
+  const { config } = master;
+  if (config.databases.length === 0) return undefined;
+  const admin = postgresAs(master, config.postgres.run_as ?? userInfo().username);
+  if (!admin.socketIsLocal) return undefined;
+  const directory = await dataDirectory(admin, AbortSignal.timeout(10_000)).catch(() => undefined);
+  return directory === undefined ? undefined : join(directory, 'base');
 }
 
 export interface CaState {

@@ -1,6 +1,7 @@
 import { Failure, toFailure } from '../errors.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import type { Outcome } from '../jobs/job.ts';
+import type { NearlyFull } from '../rules/space.ts';
 import { sameRole } from '../rules/role.ts';
 import type { Clock } from '../system/clock.ts';
 import { followRole, type FactOptions, type JudgedFact } from '../system/fact.ts';
@@ -27,6 +28,8 @@ export interface AgentView {
   /** Why the role could not be entered; tried again every few seconds. */
   readonly trouble: string | undefined;
   readonly jobs: readonly JobSnapshot[];
+  /** File systems that have too little room soon. */
+  readonly nearlyFull?: readonly NearlyFull[];
 }
 
 export interface Agent {

@@ -1,14 +1,18 @@
 import { Failure } from '../errors.ts';
 import type { Paths } from '../rules/paths.ts';
 import { serveControl, type ControlServer } from '../system/control.ts';
-import type { Agent } from './agent.ts';
+import type { Agent, AgentView } from './agent.ts';
 
 /** Answers the commands of this machine's root over the control socket. */
-export function serveAgent({ paths }: { readonly paths: Paths }, agent: Agent): Promise<ControlServer> {
+export function serveAgent(
+  { paths }: { readonly paths: Paths },
+  agent: Agent,
+  view: () => AgentView,
+): Promise<ControlServer> {
   return serveControl(paths.control, async ({ verb, args }) => {
     switch (verb) {
       case 'status':
-        return agent.view();
+        return view();
       case 'run':
         return await agent.trigger(String(args['job']));
       case 'reload':

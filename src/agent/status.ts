@@ -9,6 +9,7 @@ import type { TakenConfirmation } from '../rules/confirm.ts';
 import type { AcceptedDrop } from '../rules/hello.ts';
 import { freshnessOf } from '../rules/freshness.ts';
 import type { Paths } from '../rules/paths.ts';
+import { nearlyFullSentence } from '../rules/space.ts';
 import { arrivedAt, type Receipt } from '../rules/receipt.ts';
 import {
   judgeStatus,
@@ -35,6 +36,8 @@ export interface StatusReport {
   readonly holds: readonly { readonly id: string; readonly stream: string; readonly sentence: string }[];
   /** On an active: deletions of certificates that an admin announced. */
   readonly expectedDeletions?: ExpectedDeletions;
+  /** Sentences on file systems that have too little room soon, with what to type. */
+  readonly nearlyFull: readonly string[];
   readonly at: string;
 }
 
@@ -54,12 +57,9 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   const gate = await spare.gate.read();
   const holds = (await spare.holds.list()).filter(({ decision }) => decision === 'open');
   const greeting = await notedGreeting(createState(parts.paths.streams));
-  const components: ComponentStatus[] = [];
   const role = gate?.role ?? ((await spare.epochs.read()) === undefined ? 'not installed' : 'not started');
   const active = role === 'active';
-  for (const stream of role === 'active' || role === 'passive' ? parts.streams : []) {
-    components.push(active ? await asSender(parts, stream, gate?.epoch, greeting) : await asSpare(parts, stream));
-  }
+  const components = await componentsOf(parts, role, gate?.epoch, greeting);
   const situation: Situation = {
     role,
     roleWhy: gate?.closed ?? '',
@@ -69,6 +69,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     trouble: view?.trouble,
     spareTakesNothing: active && greeting !== undefined ? whyNotTaken(greeting.gate) : undefined,
     openHolds: holds.length,
+    nearlyFull: sentencesOf(view)[0],
     hasSpare: gate?.peer !== undefined || components.some(({ delivered }) => delivered !== undefined),
   };
   return {
@@ -86,9 +87,24 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     components,
     holds: holds.map(({ id, stream, sentence }) => ({ id, stream, sentence })),
     ...(active ? await announced(parts) : {}),
+    nearlyFull: sentencesOf(view),
     at: now.toISOString(),
   };
 }
+
+async function componentsOf(
+  parts: StatusParts,
+  role: Situation['role'],
+  epoch: Epoch | undefined,
+  greeting: GreetingNote | undefined,
+): Promise<ComponentStatus[]> {
+  if (role !== 'active' && role !== 'passive') return [];
+  return await Promise.all(
+    parts.streams.map((one) => (role === 'active' ? asSender(parts, one, epoch, greeting) : asSpare(parts, one))),
+  );
+}
+
+const sentencesOf = (view: AgentView | undefined): string[] => (view?.nearlyFull ?? []).map(nearlyFullSentence);
 
 async function announced({ paths, now }: StatusParts): Promise<Pick<StatusReport, 'expectedDeletions'>> {
   const expected = await createExpectationBook(createState(paths.state)).standing(now);

@@ -1,11 +1,14 @@
 import { join } from 'node:path';
-import { createAgent, type Agent } from '../agent/agent.ts';
 import { findOverQuota } from '../agent/over-quota.ts';
+import { createAgent, type Agent, type AgentView } from '../agent/agent.ts';
+import { createDeadMan, type DeadMan } from '../agent/dead-man.ts';
+import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
 import { reportStatus } from '../agent/status.ts';
 import { toFailure } from '../errors.ts';
 import { writeFileAtomic } from '../system/files.ts';
+import { createHttpClient } from '../system/http-client.ts';
 import { isBusy } from '../system/lock.ts';
 import { whyForbidden } from '../agent/witness.ts';
 import { serveAgent } from '../agent/serve.ts';
@@ -13,11 +16,12 @@ import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
 import { foreignState, openHost, openMasterPatiently, peerOf, type Master } from '../app.ts';
 import { settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
+import { largestDump, pruneAll, type RetentionParts } from '../drops/retention.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
-import { findCadir } from '../surroundings.ts';
+import { databasesDirectory, findCadir } from '../surroundings.ts';
 import { createState } from '../system/state.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
@@ -44,11 +48,13 @@ export async function runAgent(
 
 async function liveAs(master: Master, signal: AbortSignal, progress?: (point: TransitionPoint) => void): Promise<void> {
   const agent = await agentOf(master, progress);
-  const served = await serveAgent(master, agent);
+  const housekeeping = housekeepingOf(master, agent);
+  const view = (): AgentView => ({ ...agent.view(), nearlyFull: housekeeping.nearlyFull() });
+  const served = await serveAgent(master, agent, view);
   master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
   const over = new AbortController();
   const living = AbortSignal.any([signal, over.signal]);
-  const beside = [publishStatus(master, agent, living), endInterrupted(master, living)];
+  const beside = [publishStatus(master, view, living), endInterrupted(master, living), housekeeping.run(living)];
   try {
     await agent.run(signal);
   } finally {
@@ -84,6 +90,33 @@ async function agentOf(master: Master, progress?: (point: TransitionPoint) => vo
   });
 }
 
+function housekeepingOf(master: Master, agent: Agent): Housekeeping {
+  const { paths, clock, config, spare } = master;
+  const { retention, space } = config;
+  const counts: Record<string, number> = { 'nc-dump': retention.nc_dump, 'made-by-spare': Infinity };
+  const limits: RetentionParts['limits'] = {
+    count: (kind) => counts[kind] ?? (kind.startsWith('db-dump.') ? retention.db_dump : retention.replaced),
+    ageMs: retention.age,
+    bytes: retention.max_size,
+    eventsBytes: retention.events,
+  };
+  const cadir = (): Promise<string | undefined> => findCadir(master).catch(() => undefined);
+  const role = (): string | undefined => agent.view().entered?.role;
+  const wanted = async (): Promise<number> => {
+    const dump = await largestDump(paths);
+    // A spare has it twice for a moment: as it arrived, and as root took it over.
+    return dump === 0 ? 0 : retention.free_space + dump * (role() === 'passive' ? 2 : 1);
+  };
+  return createHousekeeping({
+    ...{ paths, clock, log: master.log.forJob('agent') },
+    prune: () => pruneAll({ paths, book: spare.book, limits, now: () => clock.now(), wanted, cadir }),
+    mayPrune: () => role() === 'active' || role() === 'passive',
+    limits: { share: space.warn_percent / 100, enough: space.warn_below },
+    wanted,
+    elsewhere: async () => ({ cadir: await cadir(), databases: await databasesDirectory(master) }),
+  });
+}
+
 const endAgainMs = 15_000;
 
 /** In any role, also in none: services that a killed agent left stopped must run. */
@@ -103,9 +136,11 @@ async function endInterrupted(master: Master, signal: AbortSignal): Promise<void
 const publishMs = 10_000;
 
 /** What the peer may ask the gate for, and what the page shows: written anew every few seconds. What it says too long is an alarm. */
-async function publishStatus(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
+async function publishStatus(master: Master, view: () => AgentView, signal: AbortSignal): Promise<void> {
   const { certname, paths, spare, clock, published, session } = master;
   const alarm = createSilenceAlarm(master.log.forJob('agent'), clock);
+  const deadMan = deadManOf(master);
+  signal.addEventListener('abort', () => deadMan?.close(), { once: true });
   let failing = false;
   while (!signal.aborted) {
     try {
@@ -115,9 +150,10 @@ async function publishStatus(master: Master, agent: Agent, signal: AbortSignal):
         spare,
         now: clock.now(),
         streams: streamsOf(master),
-        view: agent.view(),
+        view: view(),
       });
       alarm(report);
+      deadMan?.hear(report);
       await writeFileAtomic(paths.status, JSON.stringify(report), published);
       // Its time is what the active's confirmations are dated by.
       if (report.role === 'passive') await spare.introduce();
@@ -142,6 +178,13 @@ async function leapOwnCrls(master: Master): Promise<number | undefined> {
   const archive = join(master.paths.archive, 'promotions');
   const signal = AbortSignal.timeout(leapMs);
   return await leapCrls({ live: openLiveCa(await findCadir(master)), exec: master.exec, archive, signal });
+}
+
+function deadManOf({ config, clock, log }: Master): DeadMan | undefined {
+  const { url, every, timeout, ca } = config.deadman;
+  if (url === undefined) return undefined;
+  const http = createHttpClient({ mayBePlain: true, proxies: process.env, ...(ca === undefined ? {} : { ca }) });
+  return createDeadMan({ url, everyMs: every, timeoutMs: timeout, http, clock, log: log.forJob('agent') });
 }
 
 async function askPeer(master: Master, { role }: JudgedFact): Promise<Epoch | undefined> {

@@ -67,6 +67,7 @@ async function render(report: StatusReport, master: Master): Promise<string> {
   const { expectedDeletions: expected } = report;
   if (expected !== undefined)
     lines.push('', `Up to ${counted(expected.count, 'deletion')} of certificates expected until ${expected.until}`);
+  for (const sentence of report.nearlyFull) lines.push('', sentence);
   for (const { id, sentence } of report.holds) lines.push('', `Held ${id}: ${sentence}`);
   return lines.map(printable).join('\n'); // names and reasons in it are of the other master
 }

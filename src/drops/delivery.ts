@@ -4,20 +4,13 @@ import { leavingOf, type Leaving } from '../rules/leaving.ts';
 import { isAbout, saysMore, type Receipt } from '../rules/receipt.ts';
 import { dropName, type DropKind, type Manifest, type ManifestFile, type Need } from '../rules/manifest.ts';
 import { programVersion } from '../rules/program.ts';
-import {
-  isForked,
-  isSetBack,
-  isUnitable,
-  mayUnite,
-  setBackFailure,
-  unitedSentence,
-  unites,
-} from '../rules/set-back.ts';
+import { unites } from '../rules/set-back.ts';
 import type { Clock } from '../system/clock.ts';
 import type { JobLog } from '../system/log.ts';
 import { seal, type Signer } from '../system/sign.ts';
 import type { State } from '../system/state.ts';
 import type { Origin, Outbox, PackedDrop } from './outbox.ts';
+import { demandUnforked } from './forks.ts';
 import { noteGreeting } from './greeting-note.ts';
 import type { Greeting, Peer } from './peer.ts';
 import {
@@ -25,8 +18,6 @@ import {
   forgotten,
   hasLost,
   isMoreToHear,
-  leapt,
-  markSetBack,
   readStream,
   withReceipt,
   type StreamState,
@@ -93,6 +84,8 @@ export interface Delivery {
   catchUp(stream: string, signal: AbortSignal): Promise<Receipt[]>;
   /** The fingerprint of the CA that the spare asks for with its keys, as of its last greeting. */
   adoptionAsked(stream: string, signal: AbortSignal): Promise<string | undefined>;
+  /** How large the last dump was, and how large one the spare has room for, by its last greeting; each where it is known. */
+  sizes(stream: string, signal: AbortSignal): Promise<{ readonly last?: number; readonly room?: number }>;
   /** After `catchUp`. Digest equal to the acknowledged one: a signed `confirm`. Else: drop, push, and the receipt as far as it came. */
   deliver(goods: Goods, context: DeliveryContext): Promise<Delivered>;
 }
@@ -137,6 +130,7 @@ export function createDelivery(parts: DeliveryParts): Delivery {
       const answered = ((await read(stream)).acknowledged?.at ?? '') > hello.at;
       return answered ? undefined : hello.adopt;
     },
+    sizes: (stream, signal) => sizes(parts, stream, signal),
     deliver: async (goods, context) => {
       const known = await read(goods.stream);
       const agreed = goods.evenIfUnchanged === true ? undefined : agreedOn(known, goods);
@@ -146,20 +140,14 @@ export function createDelivery(parts: DeliveryParts): Delivery {
   };
 }
 
-/** INVARIANT: asked after the greeting was heard: a number that was given out meanwhile is on disk by then. */
-async function demandUnforked(parts: DeliveryParts, stream: string, { hello, pairing }: Greeting): Promise<void> {
-  const known = await readStream(parts.state, stream, parts.epoch);
-  const accepted = hello.accepted[stream];
-  if (accepted === undefined) return;
-  const here = accepted.sequence <= known.sequence ? await parts.outbox.manifest(stream, accepted) : undefined;
-  if (!isSetBack(known, accepted) && !isForked(known, accepted, here?.digest)) return;
-  if (!mayUnite(stream, known)) {
-    // For the next epoch, in which an admin lets this one go on.
-    if (isUnitable(stream)) await parts.state.write(stream, markSetBack(known, accepted.sequence));
-    throw setBackFailure(stream, pairing.certname, known, accepted);
-  }
-  await parts.state.write(stream, leapt(known, accepted.sequence, hello.receipts?.[stream]));
-  parts.log.failure(unitedSentence(pairing.certname, known, accepted));
+async function sizes(parts: DeliveryParts, stream: string, signal: AbortSignal) {
+  const { room } = (await parts.greet(signal)).hello;
+  const { epoch, sequence, capturedAt } = await readStream(parts.state, stream, parts.epoch);
+  const packed = await parts.outbox.manifest(stream, { epoch, sequence });
+  const last = packed?.files.reduce((sum, { size }) => sum + size, 0);
+  // What a broken push left there takes no room from the next one, which goes on from it or in its place.
+  const half = packed !== undefined && packed.capturedAt !== capturedAt ? (last ?? 0) : 0;
+  return { ...(last === undefined ? {} : { last }), ...(room === undefined ? {} : { room: room + half }) };
 }
 
 /** The spare's word on these same goods, where it still holds. */

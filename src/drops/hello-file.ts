@@ -20,6 +20,7 @@ export interface HelloParts {
   readonly ownership: Ownership;
   readonly adopt: string | undefined;
   readonly madeHere: string | undefined;
+  readonly room: number | undefined;
 }
 
 /**
@@ -47,6 +48,7 @@ export async function writeHello(parts: HelloParts): Promise<void> {
     program: programVersion,
     ...(parts.adopt === undefined ? {} : { adopt: parts.adopt }),
     ...(parts.madeHere === undefined ? {} : { madeHere: parts.madeHere }),
+    ...(parts.room === undefined ? {} : { room: parts.room }),
   };
   await writeFileAtomic(parts.path, `${seal(parts.signer, 'message', hello)}\n`, parts.ownership);
 }

@@ -19,7 +19,7 @@ import { openHostileTree, type HostileTree } from '../system/beneath.ts';
 import { listDirectory, readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
 import type { JobLog } from '../system/log.ts';
 import { unseal } from '../system/sign.ts';
-import { byPlace, isForRoot, placeOf, pruneArchive, type DropPlace } from './archive.ts';
+import { appliedMark, byPlace, isForRoot, placeOf, pruneArchive, type DropPlace } from './archive.ts';
 import type { ReceiptBook } from './receipt-book.ts';
 import { readSigned, takeOver, type SignedManifest } from './take-over.ts';
 
@@ -68,6 +68,10 @@ export interface IntakeParts {
   readonly confirmed: (words: Confirmation) => Promise<void>;
   /** How many whole drops of a stream are kept; 0: the job archives what it replaces. */
   readonly archives: (stream: string) => number;
+  /** Bytes that no dump may use up. */
+  readonly freeSpace: number;
+  /** Whether somebody still counts on an archived drop. */
+  readonly needed: () => Promise<(stream: string, name: string) => boolean>;
 }
 
 const noDigest = `sha256:${'0'.repeat(64)}`;
@@ -125,7 +129,9 @@ async function takeOne(parts: IntakeParts, ready: HostileTree, arrival: Arrival)
     await using drop = await ready.directory(name);
     signed = await readSigned(drop, { stream, name, source, target: parts.certname, signingKey });
     if ((await judge(parts, signed.manifest)) === 'repeated') return; // settled, and its last word stands
-    await takeOver(drop, join(parts.directories.taken, stream, name), signed);
+    // What is kept free is kept free of dumps: for a certificate there is room still.
+    const reserve = stream.startsWith('db-dump.') ? parts.freeSpace : 0;
+    await takeOver(drop, join(parts.directories.taken, stream, name), signed, reserve);
   } catch (error) {
     await refuse(parts, arrival, signed?.manifest.digest, error);
   }
@@ -246,10 +252,15 @@ async function settle(parts: IntakeParts, drop: VerifiedDrop, verdict: Verdict):
   if (keep === 0) return await rm(drop.directory, { recursive: true, force: true });
   const archive = join(parts.directories.archive, stream);
   await removeIfThere(join(drop.directory, reopenMark));
+  const mark = join(drop.directory, appliedMark);
+  await (verdict.state === 'applied' ? writeFileAtomic(mark, '', { mode: 0o600 }) : removeIfThere(mark));
   await mkdir(archive, { recursive: true, mode: 0o700 });
   await rm(join(archive, dropName(drop.manifest)), { recursive: true, force: true });
   await rename(drop.directory, join(archive, dropName(drop.manifest)));
-  await pruneArchive(archive, keep);
+  await pruneArchive(archive, keep, async () => {
+    const isNeeded = await parts.needed();
+    return (name) => isNeeded(stream, name);
+  });
 }
 
 const reopenMark = '.reopened';

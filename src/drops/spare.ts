@@ -6,6 +6,7 @@ import type { Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
 import { arrived, isLive } from '../rules/receipt.ts';
 import type { Clock } from '../system/clock.ts';
+import { fileSystemOf } from '../system/file-systems.ts';
 import type { Ownership } from '../system/files.ts';
 import { inTurn } from '../system/in-turn.ts';
 import type { JobLog } from '../system/log.ts';
@@ -19,6 +20,7 @@ import { createHolds, type Holds } from './holds.ts';
 import { createIntake, type Intake, type IntakeParts } from './intake.ts';
 import { createMadeHereFile, type MadeHereFile } from './made-here-file.ts';
 import { createReceiptBook, type ReceiptBook } from './receipt-book.ts';
+import { neededBy } from './retention.ts';
 
 export interface SpareParts {
   readonly paths: Paths;
@@ -33,6 +35,8 @@ export interface SpareParts {
   readonly archives: (stream: string) => number;
   /** Of the inbox. */
   readonly quota: Quota;
+  /** Bytes that no dump may use up. */
+  readonly freeSpace?: number;
 }
 
 /** Everything that a spare needs to take drops in. */
@@ -73,6 +77,7 @@ export function createSpare(parts: SpareParts): Spare {
       writeHello({
         adopt: await adoption.wanted(),
         madeHere: await madeHere.digest(),
+        room: await roomForDump(paths, parts.freeSpace),
         ...{ path: paths.hello, receipts: paths.receipts, signer, own },
         book: written,
         confirmation: confirmations.last,
@@ -81,9 +86,8 @@ export function createSpare(parts: SpareParts): Spare {
       }),
     );
   const book = announcing(written, epochs, introduce);
-  const confirmed = async (words: Confirmation): Promise<void> => {
-    if (await confirmations.take(words)) await introduce();
-  };
+  const confirmed = async (words: Confirmation): Promise<void> =>
+    (await confirmations.take(words)) ? await introduce() : undefined;
   const intake = createIntake({ ...intakeParts(parts, book, gate, epochs), confirmed });
   return {
     intake,
@@ -120,6 +124,14 @@ const madeHereOf = ({ paths, signer, own, published, clock, source }: SpareParts
     target: async () => (await source()).certname,
     now: () => clock.now(),
   });
+
+/** It lies in the inbox and is copied out of it: where that is one file system, each byte is needed twice. */
+async function roomForDump({ inbox, taken }: Paths, reserve = 0): Promise<number | undefined> {
+  const [arrives, copied] = [await fileSystemOf(inbox), await fileSystemOf(taken)];
+  if (arrives === undefined || copied === undefined) return undefined;
+  const free = Math.min(arrives.free, copied.free) - reserve;
+  return Math.max(0, Math.floor(arrives.mount === copied.mount ? free / 2 : free));
+}
 
 interface Confirmations {
   last(stream: string): Promise<TakenConfirmation | undefined>;
@@ -165,6 +177,8 @@ function intakeParts(
       await gate.update(() => ({ epoch }));
     },
     archives,
+    freeSpace: parts.freeSpace ?? 0,
+    needed: () => neededBy({ paths, book }),
   };
 }
 

@@ -15,7 +15,8 @@ import {
 } from '../rules/manifest.ts';
 import { parseSigned } from '../rules/program.ts';
 import type { HostileTree } from '../system/beneath.ts';
-import { copyHashing, readIfThere, syncDirectory, writeFileAtomic } from '../system/files.ts';
+import { demandSpace } from '../system/file-systems.ts';
+import { copyHashing, listDirectory, readIfThere, syncDirectory, writeFileAtomic } from '../system/files.ts';
 import { verifySignature } from '../system/sign.ts';
 
 /** What a drop must be to be taken out of the inbox. */
@@ -43,20 +44,30 @@ export async function readSigned(tree: HostileTree, expected: Expected): Promise
 
 /**
  * Copies a drop (its tree in the inbox) into a tree that only root can write, hashing what it copies. INVARIANT: `target` exists
- * only whole, with the right signature and every sha256 right. Throws `bad-data`; what was at `target` is there still then.
+ * only whole, with the right signature and every sha256 right. Throws `bad-data`; what was at `target` is there still then,
+ * and `dependency` where it has no room with `reserve` bytes left.
  */
-export async function takeOver(tree: HostileTree, target: string, { manifest, text }: SignedManifest): Promise<void> {
+export async function takeOver(
+  tree: HostileTree,
+  target: string,
+  { manifest, text }: SignedManifest,
+  reserve = 0,
+): Promise<void> {
   if ((await readIfThere(join(target, manifestName))) === text) return; // pushed again: it waits here, whole
   await refuseExtraFiles(tree, manifest);
-  const temporary = join(dirname(target), `.${dropName(manifest)}`);
-  await rm(temporary, { recursive: true, force: true });
+  const [home, temporary] = [dirname(target), join(dirname(target), `.${dropName(manifest)}`)];
+  // What killed ones left would be in the way of this one.
+  for (const name of (await listDirectory(home)).filter((each) => each.startsWith('.')))
+    await rm(join(home, name), { recursive: true, force: true });
+  const bytes = manifest.files.reduce((sum, file) => sum + payloadOf(file).size, 0);
+  await demandSpace(home, { what: `a drop of ${manifest.stream}`, bytes, reserve });
   try {
     await copyPayload(tree, temporary, manifest.files);
     // The text that was verified, not the file: it may be another one by now.
     await writeFileAtomic(join(temporary, manifestName), text, { mode: 0o600 });
     await rm(target, { recursive: true, force: true }); // killed here, the drop still lies in the inbox
     await rename(temporary, target);
-    await syncDirectory(dirname(target));
+    await syncDirectory(home);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;

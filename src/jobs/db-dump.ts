@@ -2,13 +2,15 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Delivered, Delivery, Goods, LastPush } from '../drops/delivery.ts';
 import { sayDelivered, sayWord, type Sentences } from '../drops/word.ts';
-import { Failure } from '../errors.ts';
+import { Failure, nothingLost } from '../errors.ts';
 import type { ManifestFile, Need } from '../rules/manifest.ts';
 import type { Receipt } from '../rules/receipt.ts';
+import { spokenBytes } from '../rules/spoken.ts';
 import { eachDatabase } from '../puppet/each-database.ts';
-import { openCapture, type Capture, type DumpDetail } from '../puppet/database-dump.ts';
+import { openCapture, tableBytes, type Capture, type DumpDetail } from '../puppet/database-dump.ts';
 import type { DatabaseDigests } from '../puppet/database-digest.ts';
 import { mayHaveChanged, probeChange, type ChangeProbe } from '../puppet/database-probe.ts';
+import { demandSpace } from '../system/file-systems.ts';
 import { readIfThere, sha256File } from '../system/files.ts';
 import type { Postgres } from '../system/postgres.ts';
 import type { Job, Outcome, PassContext } from './job.ts';
@@ -23,10 +25,12 @@ export interface DumpedDatabase {
 
 export interface DbDumpOptions {
   readonly postgres: Postgres;
-  readonly delivery: Pick<Delivery, 'acknowledged' | 'catchUp' | 'lastPush' | 'needsWhole' | 'deliver'>;
+  readonly delivery: Pick<Delivery, 'acknowledged' | 'catchUp' | 'lastPush' | 'needsWhole' | 'sizes' | 'deliver'>;
   readonly databases: readonly DumpedDatabase[];
   /** A directory of root's alone, on the outbox's file system. */
   readonly workDirectory: string;
+  /** Bytes that no dump may use up; none unless told. */
+  readonly freeSpace?: number;
   /** `/`, or what a test pair lives below: key files are there. */
   readonly root?: string;
   readonly cron?: string;
@@ -144,14 +148,28 @@ interface Shipment {
   readonly evenIfUnchanged: boolean;
 }
 
+/** Before anything is dumped: here, and on the spare, which needs it as large. */
+async function demandRoom(tools: Tools, name: string, { signal }: PassContext): Promise<void> {
+  const { delivery, postgres, workDirectory, freeSpace: reserve = 0 } = tools;
+  const { last, room } = await delivery.sizes(dumpStream(name), signal);
+  const bytes = last ?? (await tableBytes(postgres, name, signal));
+  await demandSpace(workDirectory, { what: `the dump of ${name}`, bytes, reserve });
+  if (room === undefined || bytes <= room) return;
+  const why = `it has room for ${spokenBytes(room)}, and the dump is about ${spokenBytes(bytes)}`;
+  const hint = `Free some space there; on the spare, type: df -h /var/lib/pe_failover. ${nothingLost}`;
+  throw new Failure('dependency', `the spare has too little space for the dump of ${name}`, { why, hint });
+}
+
 async function ship(
-  { delivery, workDirectory, root = '/' }: Tools,
+  tools: Tools,
   { name, needs }: DumpedDatabase,
   { capture, context, evenIfUnchanged }: Shipment,
 ): Promise<{ readonly detail: DumpDetail; readonly delivered: Delivered }> {
-  context.log.success(`Starting dump of database: ${name}`);
+  const { delivery, workDirectory, root = '/' } = tools;
   const work = join(workDirectory, name);
   await rm(work, { recursive: true, force: true });
+  await demandRoom(tools, name, context);
+  context.log.success(`Starting dump of database: ${name}`);
   await mkdir(work, { recursive: true, mode: 0o700 });
   try {
     const { files, detail } = await capture.dump(work);

@@ -33,7 +33,10 @@ export interface JobSettings {
   readonly poll: { readonly ncDump: number; readonly dbDump: number };
   /** Of a pass; no tool or statement in it has a shorter one of its own. */
   readonly timeout: { readonly dbDump: number; readonly restoreDbs: number };
+  /** How many archives of what was replaced are kept. */
   readonly keptArchives: number;
+  /** Bytes that no dump, load or adoption may use up. */
+  readonly freeSpace: number;
   readonly hostMap: readonly { readonly active: string; readonly passive: string }[];
   /** Names of node groups that count as the platform's, besides its own. */
   readonly furtherInfrastructure: readonly string[];

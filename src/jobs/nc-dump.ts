@@ -12,7 +12,7 @@ import type { Job, Outcome, PassContext, Trigger } from './job.ts';
 
 export interface NcDumpSettings {
   readonly classifier: Classifier;
-  readonly delivery: Omit<Delivery, 'manifest' | 'adoptionAsked'>;
+  readonly delivery: Omit<Delivery, 'manifest' | 'sizes' | 'adoptionAsked'>;
   /** The spare's name, for log lines. */
   readonly peer: string;
   readonly triggers?: readonly Trigger[];

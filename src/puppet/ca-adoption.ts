@@ -6,10 +6,12 @@ import type { ManifestFile } from '../rules/manifest.ts';
 import { formatSerial, parseSerial, raiseSerial } from '../rules/serial.ts';
 import type { Accounts } from '../system/accounts.ts';
 import { isKeyOf, readCertificates } from '../system/certificates.ts';
+import { demandSpace } from '../system/file-systems.ts';
 import { copyFileAtomic, ensureDirectory, readBytesIfThere, readIfThere, sha256File } from '../system/files.ts';
 import { syncDirectory, writeFileAtomic } from '../system/files.ts';
 import { inParallel } from '../system/in-parallel.ts';
 import type { Step } from '../system/journal.ts';
+import { bytesOf } from '../system/trees.ts';
 import { captureCa } from './ca-capture.ts';
 import { liveOwnership } from './ca-ownership.ts';
 import { listCa } from './ca.ts';
@@ -27,6 +29,7 @@ export interface AdoptionCapture {
 export async function captureForAdoption(request: AdoptionCapture): Promise<ManifestFile[]> {
   const { cadir, directory, accounts } = request;
   await checkAuthority(cadir, request.fingerprint);
+  await demandSpace(directory, { what: 'a copy of the CA', bytes: await bytesOf(cadir), reserve: 0 });
   const { paths } = await listCa(cadir);
   const { changed } = await captureCa({ cadir, directory, paths, known: () => undefined, accounts });
   const files = changed.map(({ file }) => file);
@@ -89,10 +92,15 @@ export function adoptionSteps(adoption: Adoption): Step[] {
   ];
 }
 
+const blockBytes = 4096;
+
 async function build(adoption: Adoption, beside: string): Promise<void> {
   const { directory, files, accounts, fingerprint } = adoption;
   await checkAuthority(directory, fingerprint);
   await rm(beside, { recursive: true, force: true });
+  // Small files: each takes a block of its own.
+  const bytes = files.reduce((sum, { size }) => sum + Math.ceil(size / blockBytes) * blockBytes, 0);
+  await demandSpace(dirname(beside), { what: 'the CA that is adopted', bytes, reserve: 0 });
   await mkdir(dirname(beside), { recursive: true });
   const owned = (file: ManifestFile | undefined, mode: number) => {
     return { mode, uid: (file && accounts.uid(file.owner)) ?? 0, gid: (file && accounts.gid(file.group)) ?? 0 };

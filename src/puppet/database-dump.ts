@@ -67,6 +67,16 @@ export async function openCapture(postgres: Postgres, options: CaptureOptions): 
   }
 }
 
+/** What a dump may take that was never made before, in bytes: indexes are not in it. */
+export async function tableBytes(postgres: Postgres, database: string, signal: AbortSignal): Promise<number> {
+  await using session = await postgres.connect(database, { signal });
+  const [row] = await session.query<{ bytes: string }>(
+    `SELECT coalesce(sum(pg_table_size(c.oid)), 0)::text AS bytes FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')`,
+  );
+  return Number(row?.bytes ?? 0);
+}
+
 interface DumpWork extends CaptureOptions {
   readonly snapshot: string;
   readonly content: Content;

@@ -52,6 +52,8 @@ export interface Host {
   /** PE's build, else versions of what runs here: compared with the drop's. */
   readonly build: string;
   readonly allowedExtensions: readonly string[];
+  /** Bytes that no load may use up. */
+  readonly freeSpace?: number;
 }
 
 /** What is asked of a drop before its database is loaded or switched. */
@@ -97,6 +99,7 @@ export async function gatherRestoreFacts(
     ownership,
     rolesHere: await rolesHere(session, [restorer, ...owners], restorer),
     free,
+    ...(host.freeSpace === undefined ? {} : { reserve: host.freeSpace }),
     supersededBytes: Number(row.superseded),
     stagingBytes: detail.bytes,
     // What a load writes is logged as well, until two checkpoints have passed.
@@ -128,6 +131,12 @@ const gatherQuery = `SELECT
   current_setting('data_directory') AS directory,
   pg_size_bytes(current_setting('max_wal_size'))::text AS wal,
   coalesce((SELECT pg_database_size(oid) FROM pg_database WHERE datname = $3), 0)::text AS superseded`;
+
+/** Where PostgreSQL keeps its data, as it says itself. */
+export async function dataDirectory(admin: Postgres, signal: AbortSignal): Promise<string | undefined> {
+  await using session = await admin.connect(maintenanceDatabase, { signal });
+  return (await session.query<{ data_directory: string }>('SHOW data_directory'))[0]?.data_directory;
+}
 
 async function freeBytes(directory: string): Promise<number | undefined> {
   const found = await statfs(directory).catch(() => undefined); // another mount namespace: then nothing is known

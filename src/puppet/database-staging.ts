@@ -11,6 +11,7 @@ import { archive, lendArchive, runOnArchive } from './database-archive.ts';
 import { measureDatabase } from './database-digest.ts';
 import type { DumpDetail } from './database-dump.ts';
 import {
+  dataDirectory,
   findDatabase,
   gatherRestoreFacts,
   leftoverDatabases,
@@ -172,11 +173,6 @@ async function load(
       throw fullOfPostgres(await dataDirectory(admin, signal), database, error.stderr, error);
     throw loadFailure(error, database, restorer.role);
   }
-}
-
-async function dataDirectory(admin: Postgres, signal: AbortSignal): Promise<string | undefined> {
-  await using session = await admin.connect(maintenanceDatabase, { signal });
-  return (await session.query<{ data_directory: string }>('SHOW data_directory'))[0]?.data_directory;
 }
 
 // Whatever is not known to be ours or PostgreSQL's trouble is the dump's: it would fail again.

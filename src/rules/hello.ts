@@ -26,6 +26,8 @@ export interface Hello {
   readonly madeHere?: string;
   /** Asks for the CA with its keys: sha256 of the CA certificate, hexadecimal, as an admin typed it on the spare. */
   readonly adopt?: string;
+  /** Bytes of the largest dump that this master has room for, where that is known; an older version does not say. */
+  readonly room?: number;
   /** Version of the program that wrote it; an older one does not say. */
   readonly program?: string;
 }
@@ -77,6 +79,7 @@ export function parseHello(value: unknown): Hello {
     ...receipts,
     ...adopt,
     ...field.optionalText('madeHere', 100),
+    ...(field.raw('room') === undefined ? {} : { room: field.count('room', 0) }),
     ...field.optionalText('program', 40),
   };
 }

@@ -52,8 +52,8 @@ export function recovered(before: Trouble | undefined, now: number): string | un
 }
 
 // A host that is gone shows itself in many ways: a push broke off, no answer came, a login timed out. That is one cause.
-// Pids, sequences and times differ each time and are no new cause; short numbers (exit codes) are.
+// Pids, sequences, times and sizes differ each time and are no new cause; short numbers (exit codes) are.
 function keyOf(told: Told): string {
   if (told.class === 'unreachable' && told.where !== undefined) return `unreachable ${told.where.replace(/:\d+$/, '')}`;
-  return `${told.class} ${told.cause.replace(/\d+(\.\d+)? ?m?s\b|\d{4,}/g, '#')}`;
+  return `${told.class} ${told.cause.replace(/\d+(\.\d+)? ?(m?s|[kMGT]?B)\b|\d{4,}/g, '#')}`;
 }

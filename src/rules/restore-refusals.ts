@@ -40,6 +40,8 @@ export interface RestoreFacts {
   readonly supersededBytes: number;
   readonly stagingBytes: number;
   readonly walBytes: number;
+  /** What is to stay free; 64 MB unless told. */
+  readonly reserve?: number;
 }
 
 export interface Refusal {
@@ -47,7 +49,7 @@ export interface Refusal {
   readonly hint: string;
 }
 
-const reserve = 64 * 1024 * 1024;
+const leastReserve = 64 * 1024 * 1024;
 
 /** Why this drop may not be restored here now, in sentences; none: it may. */
 export function restoreRefusals(facts: RestoreFacts): Refusal[] {
@@ -187,14 +189,15 @@ function extensionRefusals({ database, foreignExtensions, absentExtensions, owne
   return refusals;
 }
 
-const neededBytes = ({ stagingBytes, walBytes }: RestoreFacts): number => stagingBytes + walBytes + reserve;
+const neededBytes = ({ stagingBytes, walBytes, reserve = leastReserve }: RestoreFacts): number =>
+  stagingBytes + walBytes + reserve;
 
 /** Only without the database of an older drop is there room; while there is, it waits for its minute. */
 export const supersededIsInTheWay = (facts: RestoreFacts): boolean =>
   facts.free !== undefined && facts.free < neededBytes(facts) && spaceRefusal(facts) === undefined;
 
 function spaceRefusal(facts: RestoreFacts): Refusal | undefined {
-  const { supersededBytes, stagingBytes, walBytes } = facts;
+  const { supersededBytes, stagingBytes, walBytes, reserve = leastReserve } = facts;
   const free = facts.free === undefined ? undefined : facts.free + supersededBytes;
   const needed = neededBytes(facts);
   if (free === undefined || free >= needed) return undefined;

@@ -10,7 +10,12 @@ export interface Listening {
   /** Of the wall clock before the monotonic one. */
   readonly ahead: number;
   /** The streams whose silence was said. */
-  readonly silent: ReadonlyMap<string, Trouble>;
+  readonly silent: ReadonlyMap<string, Silence>;
+}
+
+interface Silence extends Trouble {
+  /** Since when it is confirmed within its limit again, without a gap. */
+  readonly heardSince?: number;
 }
 
 /** What the agent sees at one look. */
@@ -25,6 +30,12 @@ export interface Look {
   /** The wall clock, by which ages are reckoned, in milliseconds. */
   readonly wall: number;
 }
+
+/**
+ * A silence is over when the stream was heard without a gap for longer than its limit, or for so long: one proof in each limit
+ * and a bit is as good as none, and nobody wants to wait for hours.
+ */
+const steadyFor = ({ limitSeconds }: ComponentStatus): number => Math.min(limitSeconds * 1250, 20 * 60_000);
 
 /** So much the two clocks may part from one look to the next. */
 const stepMs = 60_000;
@@ -51,13 +62,22 @@ export function listen(
   const isStepped = Math.abs(ahead - known.ahead) > stepMs;
   const since = look.isExplained || isStepped ? now : known.since;
   const silent = new Map(known.silent);
+  // What comes a little late each time is one silence, not one after the other.
+  const hear = (component: ComponentStatus, trouble: Silence): void => {
+    const { heardSince = now, ...rest } = trouble;
+    if (now - heardSince < steadyFor(component)) {
+      silent.set(component.stream, { ...rest, heardSince });
+      return;
+    }
+    silent.delete(component.stream);
+    lines.push(heardAgain(component, heardSince - trouble.since));
+  };
   const lines: Line[] = [];
   for (const component of look.components) {
     const { stream, limitSeconds } = component;
     const trouble = silent.get(stream);
     if (!isStale(component)) {
-      silent.delete(stream);
-      if (trouble !== undefined) lines.push(heardAgain(component, now - trouble.since));
+      if (trouble !== undefined) hear(component, trouble);
     } else if (now - since > limitSeconds * 1000) {
       const heard = failed(trouble, { class: 'unreachable', cause: stream }, now);
       silent.set(stream, heard.trouble);

@@ -15,3 +15,11 @@ export function spokenDuration(ms: number): string {
   const said = units.slice(first, first + 2).filter(([count]) => count > 0);
   return said.map(([count, unit]) => `${count} ${unit}`).join(' ');
 }
+
+/** In the units of the configuration: "512 B", "1.2 GB". */
+export function spokenBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const place = bytes < 1000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(bytes) / 3));
+  const count = bytes / 1000 ** place;
+  return `${count < 10 && place > 0 ? count.toFixed(1) : Math.round(count)} ${units[place]}`;
+}

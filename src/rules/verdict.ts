@@ -26,6 +26,8 @@ export interface Situation {
   /** Why the role that the fact names could not be entered. */
   readonly trouble: string | undefined;
   readonly openHolds: number;
+  /** What has too little room soon, in a sentence. */
+  readonly nearlyFull?: string | undefined;
   readonly hasSpare: boolean;
   /** Why the spare lets nothing in, by its last greeting. */
   readonly spareTakesNothing: string | undefined;
@@ -61,6 +63,7 @@ export function judgeStatus(now: Situation): StatusVerdict {
   const [failing] = now.failing;
   if (failing !== undefined)
     return { code: 1, text: `WARNING: ${failing.job} fails, and is tried again: ${failing.why}` };
+  if (now.nearlyFull !== undefined) return { code: 1, text: `WARNING: ${now.nearlyFull}` };
   if (now.role === 'active' && !now.hasSpare)
     return { code: 1, text: 'WARNING: active without a spare. Set pe_failover_passive_master in the fact' };
   if (now.openHolds > 0)

@@ -1,6 +1,8 @@
 import { statfsSync, statSync } from 'node:fs';
+import { stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { diskIsFull, diskTroubles, Failure, nothingLost, type DiskTrouble } from '../errors.ts';
+import { whyNoRoom, type FileSystem } from '../rules/space.ts';
 
 /**
  * A failure for a full or read-only disk, which names the file system and not one of many files in it: so it is one cause,
@@ -66,4 +68,34 @@ function asked<T>(ask: () => T): T | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** The file system that a path lies on, or would; undefined where it does not tell. It may never answer: a share that is gone. */
+export async function fileSystemOf(path: string): Promise<FileSystem | undefined> {
+  let at = resolve(path);
+  while (at !== '/' && (await deviceOf(at)) === undefined) at = dirname(at);
+  const found = await statfs(at).catch(() => undefined);
+  if (found === undefined) return undefined;
+  while (at !== '/' && (await deviceOf(dirname(at))) === (await deviceOf(at))) at = dirname(at);
+  const { bsize, blocks, bavail, files, ffree } = found;
+  return { mount: at, bytes: blocks * bsize, free: bavail * bsize, files, freeFiles: ffree };
+}
+
+const deviceOf = async (path: string): Promise<number | undefined> => (await stat(path).catch(() => undefined))?.dev;
+
+export interface Demand {
+  /** For whom: a database, a stream, the CA. */
+  readonly what: string;
+  readonly bytes: number;
+  /** What must stay free beside it. */
+  readonly reserve: number;
+}
+
+/** Throws `dependency` where so much has no room on the file system of a path. What is not known is not refused. */
+export async function demandSpace(path: string, { what, bytes, reserve }: Demand): Promise<void> {
+  const found = await fileSystemOf(path);
+  const why = found === undefined ? undefined : whyNoRoom(found.free, bytes, reserve);
+  if (found === undefined || why === undefined) return;
+  const hint = `${diskIsFull.hint(` ${found.mount}`)}. ${nothingLost}`;
+  throw new Failure('dependency', `too little space for ${what}`, { where: found.mount, why, hint });
 }

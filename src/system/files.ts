@@ -52,7 +52,7 @@ export async function copyFileAtomic(source: string, path: string, ownership: Ow
 /** Temporary files of ours: left behind by a killed process only, and swept by `sweepTemporary`. */
 export const temporaryPattern = /^\.pe-failover-.*\.[0-9a-f]{12}$/;
 
-function temporaryName(path: string): string {
+export function temporaryName(path: string): string {
   const slash = path.lastIndexOf('/') + 1;
   const begin = firstBytes(path.slice(slash), 200);
   return `${path.slice(0, slash)}.pe-failover-${begin}.${randomBytes(6).toString('hex')}`;

@@ -1,6 +1,13 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
-import { request as httpsRequest, type RequestOptions } from 'node:https';
+import {
+  Agent as HttpAgent,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+} from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { Failure } from '../errors.ts';
 import { HttpError } from './http-error.ts';
 
@@ -8,18 +15,23 @@ import { HttpError } from './http-error.ts';
 export interface HttpIdentity {
   readonly certificate?: string;
   readonly key?: string;
-  readonly ca: string;
+  /** Absent: the authorities that this machine believes. */
+  readonly ca?: string;
   /** A file of one line, sent as X-Authentication. */
   readonly tokenFile?: string;
   /** The name that the server's certificate must have, where it is not the URL's. */
   readonly servername?: string;
   /** What to type when the server says 401 or 403. */
   readonly whenDenied?: string;
+  /** http:// is no mistake. */
+  readonly mayBePlain?: true;
+  /** Goes by HTTPS_PROXY, HTTP_PROXY and NO_PROXY of these; absent: never by a proxy. */
+  readonly proxies?: Readonly<Record<string, string | undefined>>;
 }
 
 export interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
-  /** https only. */
+  /** A redirection is an answer like any other: it is not followed. */
   readonly url: string;
   /** JSON text. */
   readonly body?: string;
@@ -47,7 +59,7 @@ export function createHttpClient(identity: HttpIdentity): HttpClient {
     request.signal.throwIfAborted();
     const credentials = await readIdentity(identity);
     try {
-      const answer = await send(request, credentials, identity.servername);
+      const answer = await send(request, credentials, identity);
       if (isAccepted(answer.status, request.accept)) return answer;
       throw HttpError.fromAnswer(request.url, answer);
     } catch (error) {
@@ -63,19 +75,27 @@ const isAccepted = (status: number, accept: readonly number[] | undefined): bool
 interface Credentials {
   readonly cert?: string;
   readonly key?: string;
-  readonly ca: string;
+  readonly ca?: string;
   readonly token?: string;
 }
 
 async function readIdentity(identity: HttpIdentity): Promise<Credentials> {
   const { certificate, key, tokenFile } = identity;
+  const ca = identity.ca ?? systemAuthorities.find((path) => existsSync(path));
   return {
-    ca: await readPem(identity.ca),
+    ...(ca === undefined ? {} : { ca: await readPem(ca) }),
     ...(certificate === undefined ? {} : { cert: await readPem(certificate) }),
     ...(key === undefined ? {} : { key: await readPem(key) }),
     ...(tokenFile === undefined ? {} : { token: (await readText(tokenFile)).trim() }),
   };
 }
+
+/** Of Debian, Red Hat and SUSE; elsewhere those of Node.js. */
+const systemAuthorities = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+];
 
 const readPem = async (pathOrPem: string): Promise<string> =>
   pathOrPem.startsWith('-----BEGIN') ? pathOrPem : await readText(pathOrPem);
@@ -94,10 +114,10 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-function send(request: HttpRequest, credentials: Credentials, servername: string | undefined): Promise<HttpAnswer> {
+function send(request: HttpRequest, credentials: Credentials, identity: HttpIdentity): Promise<HttpAnswer> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
   const deadline = new AbortController();
-  const started = begin(request, credentials, servername, AbortSignal.any([request.signal, deadline.signal]));
+  const started = begin(request, credentials, identity, AbortSignal.any([request.signal, deadline.signal]));
   const giveUp = (kind: string, what: string, ms: number): NodeJS.Timeout =>
     setTimeout(() => {
       reject(new HttpError({ url: request.url, kind, msg: `${what} within ${ms / 1000} s` }));
@@ -107,6 +127,7 @@ function send(request: HttpRequest, credentials: Credentials, servername: string
   const whole = giveUp('timeout', 'no whole answer', request.timeoutMs ?? 60_000);
   started.once('socket', (socket) => socket.once('secureConnect', () => clearTimeout(connecting)));
   started.once('response', (response) => {
+    clearTimeout(connecting); // without TLS, or by a proxy
     collect(response, request).then(resolve, reject);
   });
   started.on('error', reject);
@@ -122,7 +143,7 @@ function send(request: HttpRequest, credentials: Credentials, servername: string
 function begin(
   request: HttpRequest,
   { token, ...tls }: Credentials,
-  servername: string | undefined,
+  { servername, proxies, mayBePlain }: HttpIdentity,
   signal: AbortSignal,
 ): ClientRequest {
   const url = new URL(request.url);
@@ -138,12 +159,17 @@ function begin(
     method: request.method,
     headers,
     signal,
-    agent: false,
+    agent: proxies === undefined ? false : agentBy(url, proxies),
     ...tls,
     ...(servername === undefined ? {} : { servername }),
   };
-  return httpsRequest(url, options);
+  return mayBePlain === true && isPlain(url) ? httpRequest(url, options) : httpsRequest(url, options);
 }
+
+const isPlain = (url: URL): boolean => url.protocol === 'http:';
+
+const agentBy = (url: URL, proxyEnv: NodeJS.ProcessEnv): HttpAgent =>
+  isPlain(url) ? new HttpAgent({ proxyEnv }) : new HttpsAgent({ proxyEnv });
 
 async function collect(response: IncomingMessage, request: HttpRequest): Promise<HttpAnswer> {
   const limit = request.limitBytes ?? 64 * 1024 * 1024;

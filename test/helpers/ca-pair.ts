@@ -226,7 +226,7 @@ export async function createCaPair(): Promise<CaPair> {
 }
 
 interface Way {
-  readonly delivery: Omit<Delivery, 'manifest'>;
+  readonly delivery: Omit<Delivery, 'manifest' | 'sizes'>;
   readonly intake: Omit<Intake, 'reopen'>;
   readonly drops: Manifest[];
   readonly verdicts: Verdict[];

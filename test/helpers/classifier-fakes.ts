@@ -100,7 +100,7 @@ export function fakeHolds(): FakeHolds {
 /** Packs what is delivered, unless its digest was delivered before. */
 export function fakeDelivery(
   answer: Partial<Receipt> | undefined,
-): Omit<Delivery, 'manifest'> & { goods: Goods[]; packed: string[] } {
+): Omit<Delivery, 'manifest' | 'sizes'> & { goods: Goods[]; packed: string[] } {
   const goods: Goods[] = [];
   const packed: string[] = [];
   const deliver = async (given: Goods): Promise<Delivered> => {

@@ -58,6 +58,7 @@ export async function createWay(parent: string): Promise<Way> {
     acknowledged: async (stream) => receipts.get(stream),
     catchUp: async (stream) => late.get(stream)?.splice(0) ?? [],
     lastPush: async (stream) => lastPush.get(stream),
+    sizes: () => Promise.resolve({}),
     needsWhole: async () => false,
     deliver: async (goods, { signal }) => {
       const agreed = receipts.get(goods.stream);

@@ -54,6 +54,7 @@ describe('a wrong configuration', () => {
     const message = messageOf(() => parseConfig(text, '/etc/pe_failover.yaml', 'pe'));
     expect(message).toContain('configuration refused (/etc/pe_failover.yaml): ');
     expect(message).toContain(sentence);
+    expect(message).not.toContain('secret-of-mine');
   });
 
   it('is refused once, with all its mistakes', () => {

@@ -95,3 +95,21 @@ test('what waits for its minute is live at a promotion: that does not cost what 
   expect(await restoring.run(passContext('promotion'))).toMatchObject({ kind: 'done' });
   expect(await digestsOfDatabase(passive, 'pe-rbac')).toEqual(await digestsOfDatabase(active, 'pe-rbac'));
 });
+
+test('a dump that the spare has no room for, or that would leave too little here, is not begun, and says so', async () => {
+  const options = {
+    ...{ postgres: active.admin, databases: [{ name: 'pe-rbac', volatile: rbacVolatile, needs: [] }] },
+    workDirectory: join(home, 'work'),
+  };
+  const sizes = () => Promise.resolve({ last: 3_000_000, room: 2_000_000 });
+  const there = createDbDump({ ...options, delivery: { ...way.delivery, sizes } });
+  await expect(there.run(passContext('start'))).rejects.toThrow(
+    /the spare has too little space for the dump of pe-rbac: it has room for 2\.0 MB, and the dump is about 3\.0 MB\. .*df -h/,
+  );
+  const here = createDbDump({ ...options, delivery: way.delivery, freeSpace: 1e15 }); // of tables never dumped before
+  await expect(here.run(passContext('start'))).rejects.toThrow(
+    /too little space for the dump of pe-rbac \(.*\): .* free, \d+ kB needed, and 1000 TB are to stay free/,
+  );
+  expect(way.pushed).toEqual([]);
+  expect(await dumping.run(passContext('retry'))).toMatchObject({ kind: 'done' });
+});

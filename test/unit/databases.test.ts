@@ -155,6 +155,7 @@ describe('a restore is refused', () => {
     ],
     [{ ownership: ofX, rolesHere: [{ ...plain, powers: ['CREATEROLE'] }] }, 'than a plain role (CREATEROLE)'],
     [{ free: 2e8 }, 'too little space'],
+    [{ reserve: 1e9 }, 'reserve 954 MB'],
   ] as [Partial<RestoreFacts>, string][])('for %j, in a sentence with a way out', (facts, sentence) => {
     const refusals = restoreRefusals({ ...good, ...facts });
     expect(refusals).toHaveLength(1);

@@ -49,6 +49,14 @@ describe('repeated failures', () => {
     expect(said).toEqual(['', undefined, '']);
   });
 
+  it('count as one cause when only sizes differ: what is free changes all the time', () => {
+    const room = (free: string): Told => ({
+      class: 'dependency',
+      cause: `too little space: ${free} free, 2.0 GB needed`,
+    });
+    expect(hear([[room('812 MB'), 0], [room('1.2 GB'), 1], [room('512 B'), 2]]).said).toEqual(['', undefined, undefined]); // prettier-ignore
+  });
+
   it('of a host that is gone are one cause, whatever shows it, and two where two hosts are gone', () => {
     const gone = (cause: string, where: string): Told => ({ class: 'unreachable', cause, where });
     const { said } = hear([

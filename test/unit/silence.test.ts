@@ -38,11 +38,44 @@ describe('a stream that nobody confirms', () => {
       [17, look({ 'sync-certs': 960 })],
       [18, look({ 'sync-certs': 1020 })],
       [20, look({ 'sync-certs': 3 })],
-      [21, look({ 'sync-certs': 4 })],
+      [38, look({ 'sync-certs': 4 })],
+      [39, look({ 'sync-certs': 4 })],
+      [40, look({ 'sync-certs': 4 })],
     ]);
     const failure =
       'FAILURE Nothing of sync-certs was confirmed for 16 min, the limit is 15 min. Here and on mastera.lab, type: pe-failover status';
-    expect(said).toEqual([[], [], [failure], [], ['SUCCESS sync-certs is confirmed again after 18 min'], []]);
+    expect(said).toEqual([[], [], [failure], [], [], [], ['SUCCESS sync-certs is confirmed again after 18 min'], []]);
+  });
+
+  it('and comes a little late each time is one silence, which is over when it was heard for longer than its limit', () => {
+    const late = Array.from({ length: 60 }, (_, n) => [n, look({ 'sync-certs': (n % 17) * 60 })] as const);
+    const well = Array.from({ length: 30 }, (_, n) => [60 + n, look({ 'sync-certs': 30 })] as const);
+    const said = hear([...late, ...well]).flatMap((lines, at) => lines.map((line) => `${at} ${line.slice(0, 7)}`));
+    expect(said).toEqual(['16 FAILURE', '70 SUCCESS']);
+  });
+
+  it('of hours is over when it was heard for twenty minutes', () => {
+    const hours = (age: number): Look =>
+      look({}, { components: [{ ...stream('db-dump.a', age), limitSeconds: 10_800 }] });
+    const said = hear([
+      [0, hours(5)],
+      [200, hours(12_000)],
+      [201, hours(5)],
+      [220, hours(900)],
+      [221, hours(900)],
+    ]);
+    expect(said.map((lines) => lines.length)).toEqual([0, 1, 0, 0, 1]);
+  });
+
+  it('is not over because this clock was set', () => {
+    const said = hear([
+      [0, look({ 'sync-certs': 5 })],
+      [16, look({ 'sync-certs': 961 })],
+      [17, look({ 'sync-certs': 0 }, { wall: -3_600_000 })],
+      [18, look({ 'sync-certs': 1_081 })],
+      [40, look({ 'sync-certs': 2_401 })],
+    ]);
+    expect(said.map((lines) => lines.length)).toEqual([0, 1, 0, 0, 0]);
   });
 
   it('is said again after six hours', () => {
@@ -76,8 +109,8 @@ describe('a stream that nobody confirms', () => {
     const said = hear([
       [0, look({ a: 5, b: 5 })],
       [16, look({ a: 901, b: 5 })],
-      [17, look({ a: 961, b: 901 })],
-      [18, look({ a: 5, b: 961 })],
+      [17, look({ a: 5, b: 901 })],
+      [36, look({ a: 5, b: 961 })],
     ]);
     expect(said.map((lines) => lines.map((line) => line.slice(0, 24)))).toEqual([
       [],

@@ -55,6 +55,12 @@ describe('the verdict of status', () => {
     ],
     ['the role cannot be entered', { trouble: 'the role passive could not be entered: x' }, 2, 'could not be entered'],
     ['the agent never ran', { role: 'not started', agentRuns: false }, 2, 'systemctl enable --now pe-failover'],
+    [
+      'a file system is nearly full',
+      { nearlyFull: '/var is nearly full: 1.0 GB of 40 GB free' },
+      1,
+      '/var is nearly full',
+    ],
     ['changes are held', { openHolds: 2 }, 1, '2 holds wait for a decision. Type: pe-failover holds'],
     [
       'the spare is suspended',

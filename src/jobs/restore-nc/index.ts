@@ -22,8 +22,10 @@ export interface RestoreNcSettings {
   readonly intake: Omit<Intake, 'reopen'>;
   readonly holds: Pick<Holds, 'raise' | 'isReleased' | 'closeOthers'>;
   readonly journal: Journal;
-  /** A directory of this job's own: the trees that it replaced, the newest 24. */
+  /** A directory of this job's own: the trees that it replaced. */
   readonly archive: string;
+  /** How many of them, 24 unless told. */
+  readonly keptTrees?: number;
   /** Beside the two certnames, which the drop names. */
   readonly hostMap?: readonly HostPair[];
   /** Names of stock groups in which the spare keeps its own; see merge-groups.ts. */
@@ -158,7 +160,7 @@ async function restore(
   const args: RestoreArgs = { archive, ...digests, drop: name, epoch: context.epoch };
   await run(settings, drop, context, restoreOperation(settings.classifier, context, args, { live, wanted }));
   await trees.accept(wanted);
-  await trees.prune();
+  await trees.prune(settings.keptTrees ?? 24);
   // Before the drop is settled: killed in between, it is met again and finds its tree live.
   await settings.holds.closeOthers(stream, new Set());
   const removed = removedFrom(live, wanted);

@@ -1,16 +1,8 @@
 import { join } from 'node:path';
+import { pruneArchive } from '../../drops/archive.ts';
 import { toFailure } from '../../errors.ts';
 import { canonicalGroups, parseGroups, type Group } from '../../rules/groups.ts';
-import {
-  ensureDirectory,
-  listDirectory,
-  readIfThere,
-  removeIfThere,
-  sweepTemporary,
-  writeFileAtomic,
-} from '../../system/files.ts';
-
-const keptTrees = 24;
+import { ensureDirectory, readIfThere, sweepTemporary, writeFileAtomic } from '../../system/files.ts';
 
 /** The replaced trees, and what the last restore left: one directory of this job's own. */
 export interface TreeArchive {
@@ -20,8 +12,8 @@ export interface TreeArchive {
   /** What the last restore left, if it is known. */
   accepted(): Promise<readonly Group[] | undefined>;
   accept(groups: readonly Group[]): Promise<void>;
-  /** Keeps the newest 24. */
-  prune(): Promise<void>;
+  /** Keeps the newest. */
+  prune(keep: number): Promise<void>;
 }
 
 export function createTreeArchive(directory: string): TreeArchive {
@@ -34,11 +26,7 @@ export function createTreeArchive(directory: string): TreeArchive {
     pathFor: (at, drop) => join(directory, `groups-${at.toISOString().replaceAll(':', '')}-before-${drop}.json`),
     accepted: async () => readTree(await readIfThere(acceptedPath)),
     accept: (groups) => writeFileAtomic(acceptedPath, canonicalGroups(groups), { mode: 0o600 }),
-    prune: async () => {
-      // Names begin with the time, so they sort by age.
-      const trees = (await listDirectory(directory)).filter((name) => /^groups-.*\.json$/.test(name));
-      for (const name of trees.slice(0, -keptTrees)) await removeIfThere(join(directory, name));
-    },
+    prune: (keep) => pruneArchive(directory, keep),
   };
 }
 

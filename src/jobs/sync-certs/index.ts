@@ -24,7 +24,7 @@ export interface SyncCertsTools {
   readonly cadir: string;
   /** What the spare last acknowledged, kept on this side. */
   readonly set: AcceptedSet;
-  readonly delivery: Omit<Delivery, 'manifest'>;
+  readonly delivery: Omit<Delivery, 'manifest' | 'sizes'>;
   /** Deletions that an admin announced here. */
   readonly expected: Pick<ExpectationBook, 'standing' | 'use'>;
   /** The certname of where the CA goes to. Its own certificate never travels. */

@@ -39,6 +39,7 @@ export interface UpdatePassiveCaTools {
   readonly exec: Exec;
   /** Gets one directory for each apply with what it replaced or removed. */
   readonly archive: string;
+  readonly keptArchives?: number;
   readonly serialGap?: bigint;
   /** How many certificates may vanish before the removals are held. */
   readonly limits?: BrakeLimits;
@@ -50,7 +51,6 @@ export interface UpdatePassiveCaTools {
 }
 
 const stream = 'sync-certs';
-const keptArchives = 24;
 const name = 'update-passive-ca';
 
 /** Verifies and applies what the active's CA became, and heals what drifted here. */
@@ -137,7 +137,7 @@ async function applyDrop(
   if (wish.united || resolved.whole)
     await tools.madeHere.write(await ownOfCa(tools.live, await compareLive(tools), applied.own));
   tellWarnings(applied, context);
-  await pruneArchive(tools.archive, keptArchives);
+  await pruneArchive(tools.archive, tools.keptArchives ?? 24);
   await closeWhatStandsNoMore(tools, stream, context.clock.now());
   const verdict = await verdictOf(tools, applied, dropName(manifest));
   await tools.intake.settle(drop, verdict);

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pruneArchive } from '../../drops/archive.ts';
 import type { Holds } from '../../drops/holds.ts';
 import type { Intake } from '../../drops/intake.ts';
 import { planFiles, type FilesPlan } from '../../rules/files-plan.ts';
@@ -8,7 +9,6 @@ import { failureOfAll, type Obstacle } from '../../rules/obstacles.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { AcceptedEntry } from '../../system/accepted-set.ts';
 import type { Accounts } from '../../system/accounts.ts';
-import { listDirectory } from '../../system/files.ts';
 import type { Outcome, PassContext } from '../job.ts';
 import { pathsOf } from './apply.ts';
 import { leftOutOf, type LeftOut, type LeftOutBook } from './left-out.ts';
@@ -34,12 +34,8 @@ export interface HealTools {
 export const replacedAt = ({ replaced }: Pick<HealTools, 'replaced'>, at: Date): string =>
   join(replaced, at.toISOString().replaceAll(':', ''));
 
-export async function pruneReplaced({ replaced, keptArchives }: HealTools): Promise<void> {
-  // Names are times, so they sort by age.
-  const names = (await listDirectory(replaced)).filter((name) => /^\d{4}-.*Z$/.test(name));
-  for (const name of names.slice(0, Math.max(0, names.length - keptArchives)))
-    await rm(join(replaced, name), { recursive: true, force: true });
-}
+export const pruneReplaced = ({ replaced, keptArchives }: HealTools): Promise<void> =>
+  pruneArchive(replaced, keptArchives);
 
 /**
  * What somebody changed here by hand is put back; files that only this master has are left alone. The active hears of what
