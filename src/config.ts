@@ -198,14 +198,14 @@ function explain(issue: z.core.$ZodIssue, merged: unknown): string[] {
     return issue.keys.map((key) => `${[...at, key].join('.')}: unknown key, expected one of ${issue.message}`);
   }
   const value = at.reduce<unknown>((held, key) => (held as Record<string, unknown> | undefined)?.[key], merged);
+  const shown = at.some((key) => maybeSecret.has(key)) ? 'not shown' : show(value);
   const found =
-    issue.code === 'invalid_key'
-      ? 'has a malformed key'
-      : value === undefined
-        ? 'is missing'
-        : `is ${/^deadman(\.url)?$/.test(at.join('.')) ? 'not shown' : show(value)}`; // who knows that URL may ping
+    issue.code === 'invalid_key' ? 'has a malformed key' : value === undefined ? 'is missing' : `is ${shown}`;
   return [`${at.join('.')}: ${found}, expected ${issue.message}`];
 }
+
+/** A token in place of its file, a password in a URL or among arguments: what may be one is not shown. */
+const maybeSecret: ReadonlySet<string> = new Set(['token_file', 'url', 'deadman', 'commands', 'command', 'hooks']);
 
 const show = (value: unknown): string => {
   const written = JSON.stringify(value) ?? String(value);

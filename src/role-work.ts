@@ -222,6 +222,8 @@ export function ownUnitsOf(host: Host): OwnUnits | undefined {
     journal: host.paths.journal,
     postgresql: postgresqlUnits(host.config.platform),
     services: settingsOf(host).databases.flatMap(({ services }) => services),
+    sandbox: template('sandbox.conf'),
+    files: settingsOf(host).sentFiles,
   };
   const texts = [agentUnit, recoverUnit].map((unit) => [unit, unitText(template(unit), words)] as const);
   return { files: createUnitFiles(host.exec), texts: Object.fromEntries(texts) };

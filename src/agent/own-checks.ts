@@ -2,7 +2,7 @@ import { knownPeer } from '../drops/greeter.ts';
 import { Failure } from '../errors.ts';
 import type { Paths } from '../rules/paths.ts';
 import { agentUnit } from '../rules/own-units.ts';
-import { parseSshdSettings, sshdProblems } from '../rules/sshd-settings.ts';
+import { hasSessions, parseSshdSettings, sshdProblems } from '../rules/sshd-settings.ts';
 import { repairOf } from '../rules/transfer-account.ts';
 import type { Exec } from '../system/exec.ts';
 import { askSshd } from '../system/sshd.ts';
@@ -51,8 +51,10 @@ export async function checkSshd(parts: CheckedParts): Promise<string> {
     authorizedKeys: paths.authorizedKeys,
     keyTypes: peer === undefined ? [] : [peer.transferKey.split(' ')[0] ?? ''],
   };
-  throwAll(sshdProblems(parseSshdSettings(said), login).map(({ what, hint }) => new Failure('config', what, { hint })));
-  return `lets ${user} in, with a key that has one command`;
+  const settings = parseSshdSettings(said);
+  throwAll(sshdProblems(settings, login).map(({ what, hint }) => new Failure('config', what, { hint })));
+  const limits = hasSessions(settings) ? '' : '; UsePAM is not on, so its limits do not hold: docs/security.md';
+  return `lets ${user} in, with a key that has one command${limits}`;
 }
 
 export async function checkUnits(units: OwnUnits): Promise<string> {
@@ -62,7 +64,11 @@ export async function checkUnits(units: OwnUnits): Promise<string> {
       void problems.push(new Failure('config', `${unit} ${what}`, { hint }));
     if (text !== 'current') add(text === 'missing' ? 'is not there' : 'is not as this version writes it', again);
     else if (!enabled) add('does not start at boot', `Type: systemctl enable ${unit}`);
-    if (text !== 'missing' && unit === agentUnit && !active) add('does not run', `Type: systemctl start ${unit}`);
+    if (text === 'missing' || unit !== agentUnit) continue;
+    // Also of one that counts as active: systemd tries it again and again.
+    const unmade = await units.files.sandboxFailure(unit);
+    if (unmade !== undefined) problems.push(unmade);
+    else if (!active) add('does not run', `Type: systemctl start ${unit}`);
   }
   throwAll(problems);
   return 'enabled, and the agent runs';

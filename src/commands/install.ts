@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { recordAdoption } from '../agent/adoption.ts';
 import { makeChanges, type Making } from '../agent/change.ts';
 import { installChanges, ownPairing, type InstallOrder, type InstallParts } from '../agent/installation.ts';
+import { limitUser } from '../agent/own-slice.ts';
 import { placeUnits, startUnits } from '../agent/own-units.ts';
-import { demandRoot, openHost, openMaster, program, sampleConfig, type Host } from '../app.ts';
+import { demandRoot, openHost, openMaster, program, sampleConfig, template, type Host } from '../app.ts';
 import { Failure } from '../errors.ts';
 import { counted } from '../rules/spoken.ts';
 import { normalFingerprint } from '../rules/hello.ts';
@@ -34,7 +35,9 @@ export async function install(root: string, options: InstallOptions, made?: Maki
   const { dryRun, noStart } = options;
   const making: Making = { dryRun, say: (line) => console.log(line), ...(made === undefined ? {} : { made }) };
   const units = ownUnitsOf(host);
-  const placed = units === undefined ? [] : placeUnits(units, !noStart);
+  const limits = { text: template('transfer-user.conf'), transferIds: host.transferIds };
+  const placed =
+    units === undefined ? [] : [...limitUser({ ...limits, files: units.files }), ...placeUnits(units, !noStart)];
   const starts = units === undefined || noStart ? [] : startUnits(units);
   let changed = await makeChanges([...installChanges(partsOf(host), order), ...placed], making);
   if (!dryRun) await introduce(host, order, options);

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { makeChanges, type Change, type Making } from '../agent/change.ts';
+import { unlimitUser } from '../agent/own-slice.ts';
 import { endUnits, removeUnits } from '../agent/own-units.ts';
 import { isThere, keptPlaces, purgeFiles, removeRun } from '../agent/purge.ts';
 import { doorRemoved, foreignAccount } from '../agent/removal.ts';
@@ -34,7 +35,7 @@ export async function uninstall(
   const postgres = purge ? await askPostgres(host) : undefined;
   const parts = { ...host, user: host.config.transfer.user };
   const removals = [
-    ...(units === undefined ? [] : removeUnits(units)),
+    ...(units === undefined ? [] : [...removeUnits(units), ...unlimitUser(units.files)]),
     ...doorRemoved(parts),
     removeRun(host.paths),
     ...(postgres?.own?.changes ?? []),

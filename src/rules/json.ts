@@ -35,13 +35,17 @@ export function parseJson(text: string, what: string): Json {
   } catch (cause) {
     if (cause instanceof RangeError) throw tooDeep(what);
     throw new Failure('bad-data', `${what} is not JSON`, {
-      why: cause instanceof Error ? cause.message.slice(0, 200) : String(cause),
+      why: cause instanceof Error ? withoutExcerpt(cause.message).slice(0, 200) : String(cause),
       cause,
     });
   }
   if (isTooDeep(value)) throw tooDeep(what);
   return value;
 }
+
+/** What Node.js shows of the text around the place may be a secret. */
+const withoutExcerpt = (message: string): string =>
+  message.replace(/(?:, )?(?:\.\.\.)?"[^]*"(?:\.\.\.)? is not valid JSON$/, ' where none is meant');
 
 export const isRawNumber = (value: unknown): value is RawNumber => json.isRawJSON(value);
 

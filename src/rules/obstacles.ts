@@ -1,4 +1,5 @@
 import { Failure, isErrno, toFailure } from '../errors.ts';
+import { isKeptReadOnly, writableHint } from './sandbox.ts';
 import { counted } from './spoken.ts';
 
 /** A file that could not be made as the active has it, and why. */
@@ -42,7 +43,7 @@ const reasons: readonly Reason[] = [
   {
     codes: ['EROFS'],
     sentence: 'the file system is mounted read-only',
-    hint: (path) => `See which one: findmnt -T ${quoted(path)}`,
+    hint: (path) => `See which one: findmnt -T ${quoted(path)}${isKeptReadOnly(path) ? `. ${writableHint}` : ''}`,
   },
   {
     codes: ['EIO'],

@@ -1,5 +1,6 @@
 import { Failure } from '../errors.ts';
 import type { Platform } from './defaults.ts';
+import { isKeptReadOnly } from './sandbox.ts';
 
 export const agentUnit = 'pe-failover.service';
 export const recoverUnit = 'pe-failover-recover.service';
@@ -13,19 +14,42 @@ export interface UnitWords {
   readonly postgresql: readonly string[];
   /** What a switch of a database may have stopped. */
   readonly services: readonly string[];
+  /** Lines of both units: what the agent may not do. */
+  readonly sandbox: string;
+  /** Paths that are written to, some of which may lie where the sandbox lets nobody write. */
+  readonly files: readonly string[];
 }
 
 /** A unit's text, of its template. Throws `config` for a path that systemd would read otherwise. */
-export function unitText(template: string, { program, journal, postgresql, services }: UnitWords): string {
-  const unsafe = [program, journal].find((path) => !/^[A-Za-z0-9._/@-]+$/.test(path));
+export function unitText(template: string, words: UnitWords): string {
+  const { program, journal, postgresql, services, sandbox, files } = words;
+  const unsafe = [program, journal].find((path) => !isSafePath(path));
   if (unsafe !== undefined) {
     const hint = 'Use a path of letters, digits, dots and dashes';
     throw new Failure('config', 'path cannot stand in a unit of systemd', { where: unsafe, hint });
   }
-  const words = { program, journal, postgresql: postgresql.join(' '), services: unitsOf(services).join(' ') };
-  const filled = Object.entries(words).reduce((text, [name, word]) => text.replaceAll(`{${name}}`, word), template);
+  const filled = Object.entries({
+    sandbox: sandbox.trim(), // first: it has words of its own
+    program,
+    journal,
+    postgresql: postgresql.join(' '),
+    services: unitsOf(services).join(' '),
+    writable: writableIn(files).join(' '),
+  }).reduce((text, [name, word]) => text.replaceAll(`{${name}}`, word), template);
   return filled.replaceAll(/ +$/gm, '');
 }
+
+const isSafePath = (path: string): boolean => /^[A-Za-z0-9._/@-]+$/.test(path);
+
+/**
+ * What the sandbox has to let through: the directories of those files that lie where it lets nobody write. A file is made
+ * beside its old self, so its directory it is; "-": it need not be there.
+ */
+const writableIn = (files: readonly string[]): string[] => [
+  ...new Set(files.filter((path) => isKeptReadOnly(path) && isSafePath(path)).map((path) => `-${above(path)}`)),
+];
+
+const above = (path: string): string => path.replace(/\/+$/, '').replace(/\/[^/]*$/, '');
 
 /** Names as systemd has them. What is no such name is a service of another manager. */
 const unitsOf = (services: readonly string[]): string[] =>

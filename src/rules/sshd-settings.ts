@@ -30,6 +30,9 @@ export function sshdProblems(settings: SshdSettings, login: LoginOfDrops): SshdP
   return [...listProblems(settings, login), ...keyProblems(settings, login), ...commandProblems(settings, login)];
 }
 
+/** Without PAM a login has no session of systemd, so the limits of the transfer user do not reach it. */
+export const hasSessions = (settings: SshdSettings): boolean => first(settings, 'usepam') === 'yes';
+
 const first = (settings: SshdSettings, name: string): string | undefined => settings.get(name)?.[0];
 /** Old releases print a list on one line, newer ones each entry on its own. */
 const words = (settings: SshdSettings, name: string): string[] =>

@@ -23,6 +23,8 @@ export interface Command {
   readonly accept?: readonly number[];
   /** Of standard output, in MB; a child that says more is ended. */
   readonly outputLimitMb?: number;
+  /** What of standard error may be said, where some of it may be secret: `stderr` has that alone. */
+  readonly sayable?: (stderr: string) => string;
   /** Each whole line of standard error, as it comes. */
   readonly onErrorLine?: (line: string) => void;
   readonly onStart?: (pid: number) => void;
@@ -92,7 +94,7 @@ export const exec: Exec = async (command) => {
   const stderr = tail(child.stderr as Readable, command.onErrorLine);
   feed(child.stdin as Writable, command.input);
   const end = await untilEnd(child, command);
-  const result = { stdout: stdout.text(), stderr: stderr() };
+  const result = { stdout: stdout.text(), stderr: (command.sayable ?? String)(stderr()) };
   if (end.failed !== undefined)
     throw new CommandError(command.file, 'could not be started', { ...result, cause: end.failed });
   command.signal?.throwIfAborted();

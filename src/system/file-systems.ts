@@ -3,6 +3,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { diskIsFull, diskTroubles, Failure, nothingLost, type DiskTrouble } from '../errors.ts';
 import { whyNoRoom, type FileSystem } from '../rules/space.ts';
+import { isKeptReadOnly, writableHint } from '../rules/sandbox.ts';
 
 /**
  * A failure for a full or read-only disk, which names the file system and not one of many files in it: so it is one cause,
@@ -15,7 +16,8 @@ export function namingDisk(failure: Failure, used: readonly string[]): Failure {
   const path = pathIn(failure) ?? fullest(used);
   if (path === undefined) return failure;
   const where = mountPointOf(path);
-  const hint = hintFor(trouble, where);
+  const kept = trouble.codes.includes('EROFS') && isKeptReadOnly(path);
+  const hint = kept ? `${writableHint}. ${nothingLost}` : hintFor(trouble, where);
   return new Failure(failure.class, failure.what, { where, hint, cause: failure.cause });
 }
 

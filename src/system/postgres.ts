@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import { Client, DatabaseError } from 'pg';
 import { Failure, toFailure } from '../errors.ts';
+import { withoutRows, withoutValue } from '../rules/postgres-words.ts';
 import { CommandError, startChild, type Exec, type LongChild, type Result } from './exec.ts';
 import { fullOfPostgres } from './file-systems.ts';
 
@@ -77,7 +78,7 @@ export function createPostgres(options: PostgresOptions, exec: Exec): Postgres {
       const ids = user === undefined ? [] : ['--reuid', String(user.uid), '--regid', String(user.gid)];
       const whole = user === undefined ? words : ['setpriv', ...ids, '--clear-groups', '--', ...words];
       const { database: _, args: __, ...rest } = run;
-      return exec({ file: whole[0] ?? name, args: whole.slice(1), name, ...rest });
+      return exec({ file: whole[0] ?? name, args: whole.slice(1), name, sayable: withoutRows, ...rest });
     },
   };
 }
@@ -155,7 +156,7 @@ function sessionOf(client: Client, relay: Relay, target: Target, signal: AbortSi
         return (await client.query(text, values === undefined ? undefined : [...values])).rows as Row[];
       } catch (cause) {
         signal.throwIfAborted();
-        const why = cause instanceof Error ? cause.message : String(cause);
+        const why = withoutValue(cause instanceof Error ? cause.message : String(cause));
         if (noSpace.test(why)) throw await fullDisk(client, target.database, why, cause);
         throw new Failure('dependency', 'PostgreSQL could not do a statement', { where: target.database, why, cause });
       }

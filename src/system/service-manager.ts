@@ -1,4 +1,5 @@
 import { Failure } from '../errors.ts';
+import { elsewhereHint } from '../rules/sandbox.ts';
 import { CommandError, type Exec } from './exec.ts';
 
 /** Starts and stops the services of this host. Each call ends within a deadline, whatever the service does. */
@@ -63,7 +64,9 @@ export function createServiceCommands(
     const [file = '', ...args] = commands[verb];
     const timeoutMs = verb === 'status' ? deadlines.askMs : deadlines.changeMs;
     const result = await exec({ file, args, accept, timeoutMs, outlivesPass: true }).catch((error: unknown) => {
-      throw serviceFailure(error, `cannot ${verb} service`, unit, `Type it by hand: ${[file, ...args].join(' ')}`);
+      // Never its arguments: what an admin wrote there may be secret.
+      const hint = `Type by hand what services.commands in the configuration has for it. ${elsewhereHint}`;
+      throw serviceFailure(error, `cannot ${verb} service`, unit, hint);
     });
     return result.exitCode;
   };

@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs';
+import { Failure } from '../errors.ts';
+import { sandboxNotMade } from '../rules/sandbox.ts';
 import type { Exec } from './exec.ts';
 import { createSystemd, defaultDeadlines, serviceFailure, type ServiceManager } from './service-manager.ts';
 
@@ -6,6 +8,8 @@ import { createSystemd, defaultDeadlines, serviceFailure, type ServiceManager } 
 export interface UnitFiles extends Omit<ServiceManager, 'exists'> {
   /** Where an admin's units lie. */
   readonly directory: string;
+  /** Why its last start came to nothing, where it was the sandbox that systemd makes for it. */
+  sandboxFailure(unit: string): Promise<Failure | undefined>;
   isEnabled(unit: string): Promise<boolean>;
   isKnown(unit: string): Promise<boolean>;
   /** Systemd goes by another text than the file has, or by one whose file is gone. */
@@ -28,6 +32,12 @@ export function createUnitFiles(exec: Exec): UnitFiles {
     return stdout.trim();
   };
   const services = createSystemd(exec);
+  const sandboxFailure = async (unit: string): Promise<Failure | undefined> => {
+    const part = sandboxNotMade(await run(['show', '-p', 'ExecStartPre', '-p', 'ExecStart', unit]));
+    if (part === undefined) return undefined;
+    const hint = `Look with: journalctl -u ${unit}. If this machine cannot have it (some containers), take it away: docs/security.md`;
+    return new Failure('config', 'systemd cannot make the sandbox of the unit', { where: unit, why: part, hint });
+  };
   return {
     directory: '/etc/systemd/system',
     isActive: services.isActive,
@@ -35,8 +45,11 @@ export function createUnitFiles(exec: Exec): UnitFiles {
     // One that failed too often is not started again without this.
     start: async (unit) => {
       await run(['reset-failed', unit], [1, 4, 5]);
-      await services.start(unit);
+      await services.start(unit).catch(async (error: unknown) => {
+        throw (await sandboxFailure(unit)) ?? error;
+      });
     },
+    sandboxFailure,
     isEnabled: async (unit) => (await run(['is-enabled', unit], [1, 4])) === 'enabled',
     isKnown: async (unit) => (await run(['show', '-p', 'LoadState', '--value', unit])) === 'loaded',
     isStale: async (unit) => (await run(['show', '-p', 'NeedDaemonReload', '--value', unit])) === 'yes',

@@ -61,6 +61,14 @@ test('a service without commands is refused, naming the place to add it', async 
   await expect(manager.start('pe-nginx')).rejects.toThrow(/pe-nginx.*services\.commands/);
 });
 
+test('a command that fails is told without its arguments, which may be secret', async () => {
+  const fails = ['sh', '-c', 'echo no such service >&2; exit 7', 'sh', '--password=marker'];
+  const manager = createServiceCommands(exec, { x: { status: fails, start: fails, stop: fails } });
+  const thrown = await manager.start('x').catch((error: unknown) => String(error));
+  expect(thrown).toMatch(/cannot start service \(x\): sh failed with exit code 7: no such service\. Type by hand/);
+  expect(thrown).not.toContain('marker');
+});
+
 test('a command that hangs is ended at its deadline', async () => {
   const hang = ['sleep', '60'];
   const manager = createServiceCommands(

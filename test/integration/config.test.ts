@@ -62,6 +62,17 @@ describe('a wrong configuration', () => {
     for (const part of ['ssh.port: is "x"', 'foo: unknown key', 'platform: is "y"']) expect(message).toContain(part);
   });
 
+  it('is refused without what may be a secret', () => {
+    const mistakes = [
+      'classifier: {auth: token, token_file: marker}',
+      'classifier: {url: "http://user:marker@host"}',
+      'witness: {command: "prog --password marker"}',
+      'services: {commands: {a: {status: [a], start: "prog marker", stop: [a]}}}',
+    ];
+    for (const mistake of mistakes) expect(messageOf(() => parseConfig(mistake, 'f', 'pe'))).not.toContain('marker');
+    expect(messageOf(() => parseConfig(mistakes[0] ?? '', 'f', 'pe'))).toContain('token_file: is not shown');
+  });
+
   it('that cannot be read is one Failure, too', async () => {
     await expect(loadConfig('/', 'pe')).rejects.toMatchObject({ class: 'config', where: '/' });
   });

@@ -48,6 +48,16 @@ it('says what is wrong with a unit, and with the account', async (context) => {
   expect(runs).toContain('systemctl start pe-failover.service');
 });
 
+it('says that systemd cannot make the sandbox of the agent, also while it tries again and again', async (context) => {
+  await using own = await machine(context);
+  own.command('install', '--passive', '--auth-key', line);
+  own.write('/run/stand-in-systemd/last-start', 'ExecStartPre={ path=/x ; code=exited ; status=226 }\n');
+  const wanted = [expect.stringMatching(/cannot make the sandbox.*226\/NAMESPACE.*docs\/security\.md/)];
+  expect(problems(own, 'units')).toEqual(wanted);
+  own.sh('systemctl stop pe-failover.service');
+  expect(problems(own, 'units')).toEqual(wanted);
+});
+
 it('says what to write where puppet is missing', async (context) => {
   await using own = await machine(context);
   own.command('install', '--passive', '--auth-key', line);

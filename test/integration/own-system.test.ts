@@ -1,4 +1,5 @@
 import { lstatSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { expect, it } from 'vitest';
 import { machine, pairingLineOf, type OwnSystem } from '../helpers/own-system.ts';
 
@@ -77,6 +78,7 @@ it('gives every file the owner and mode that it must have, and systemd two units
   const order = ['pe-failover-recover.service', 'pe-failover.service'];
   expect(own.systemctl()).toEqual([
     'daemon-reload',
+    'daemon-reload',
     ...order.map((unit) => `enable ${unit}`),
     'start -- pe-failover.service',
   ]);
@@ -149,7 +151,7 @@ it('is refused to anybody but root, who is told to use sudo', async (context) =>
 it('leaves the agent alone with --no-start, and starts it without', async (context) => {
   await using own = await machine(context);
   own.command(...asSpare, '--no-start');
-  expect(own.systemctl()).toEqual(['daemon-reload']);
+  expect(own.systemctl()).toEqual(['daemon-reload', 'daemon-reload']);
   expect(own.command(...asSpare).output).toContain('start pe-failover.service');
   expect(own.systemctl()).toContain('start -- pe-failover.service');
 });
@@ -175,6 +177,27 @@ it('says what to do where systemd does not run, and goes on', async (context) =>
     output: expect.stringContaining('does not run systemd') as string,
   });
   expect(own.run('test', '-e', '/etc/systemd/system/pe-failover.service').code).toBe(1);
+});
+
+it('limits what the transfer user may take, by whatever number that has, and nobody of another number', async (context) => {
+  await using own = await machine(context);
+  own.command(...asSpare);
+  const limitsOf = (uid: string): string => `/etc/systemd/system/user-${uid}.slice.d/50-pe-failover.conf`;
+  const uid = own.sh('id -u pe-transfer').trim();
+  expect(own.read(limitsOf(uid))).toMatch(/^\[Slice\]\n(?:\w+Weight=\d+\n)+MemoryMax=\w+\nTasksMax=\d+\n$/m);
+  expect(dressOf(own, limitsOf(uid))).toBe('root:root 644');
+  const other = String(Number(uid) - 100);
+  own.write(`/etc/systemd/system/user-${uid}.slice.d/60-of-an-admin.conf`, '[Slice]\nTasksMax=20\n');
+  own.sh(`usermod --uid ${other} pe-transfer`);
+  own.systemctl();
+  const { output } = own.command(...asSpare);
+  expect(output).toContain('lift the limits of a number that the transfer user has no more');
+  expect(own.systemctl()).toContain('daemon-reload');
+  const namesFor = (number: string): string => own.sh(`ls /etc/systemd/system/user-${number}.slice.d`);
+  expect([namesFor(uid), namesFor(other)]).toEqual(['60-of-an-admin.conf\n', '50-pe-failover.conf\n']);
+  own.command('uninstall');
+  expect(own.sh('find /etc/systemd/system -name 50-pe-failover.conf')).toBe('');
+  expect(own.run('test', '-e', dirname(limitsOf(other))).code).toBe(1);
 });
 
 it('is finished by the next one wherever it is killed', async (context) => {

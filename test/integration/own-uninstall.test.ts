@@ -38,6 +38,7 @@ it('leaves configuration and data alone, and of the rest nothing', async (contex
     'disable pe-failover-recover.service',
     'stop -- pe-failover.service',
     'daemon-reload',
+    'daemon-reload',
   ]);
   expect(accounts(own)).toBe(had);
   const kept = /^\/(etc\/puppetlabs|var\/lib\/pe_failover|var\/log\/puppetlabs|opt\/puppetlabs)/;

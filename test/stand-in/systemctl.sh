@@ -1,5 +1,6 @@
 #!/bin/sh
 # Stands in for systemd: records what it is told in `calls`, and keeps what is enabled, loaded and active, each by its text.
+# What `last-start` has is its word on the last start of the agent.
 # Usage: systemctl.sh VERB [-p PROPERTY --value] [--] UNIT, as systemctl.
 set -eu
 state=/run/stand-in-systemd
@@ -8,7 +9,7 @@ echo "$*" >>"$state/calls"
 verb=$1
 property=''
 for word; do
-  [ "$word" != LoadState ] && [ "$word" != NeedDaemonReload ] || property=$word
+  case $word in LoadState | NeedDaemonReload | ExecStart) property=$word ;; esac
   unit=$word
 done
 file="/etc/systemd/system/$unit"
@@ -21,7 +22,9 @@ must_be_there() {
 case $verb in
   show)
     load
-    if [ "$property" = LoadState ]; then
+    if [ "$property" = ExecStart ]; then
+      cat "$state/last-start" 2>/dev/null || true
+    elif [ "$property" = LoadState ]; then
       [ -e "$state/loaded/$unit" ] && echo loaded || echo not-found
     else
       [ ! -e "$state/loaded/$unit" ] || cmp -s "$file" "$state/loaded/$unit" && echo no || echo yes

@@ -66,6 +66,25 @@ describe('docs/failures.md', () => {
   });
 });
 
+describe('docs/security.md', () => {
+  const tried = textOf('docs/security.md')
+    .split('## What was tried')[1]
+    ?.split('\n')
+    .filter((line) => /^\| (?!Attack|---)/.test(line));
+
+  it('names a test that exists for each attack, and what happened', () => {
+    expect(tried?.length).toBeGreaterThan(10);
+    const wrong = tried?.filter((row) => {
+      const [, attack = '', tests = '', happened = ''] = row.split('|').map((cell) => cell.trim());
+      const named = [...tests.matchAll(/`(test\/[\w/-]+\.test\.ts)`/g)].map(([, path = '']) => path);
+      return (
+        attack === '' || happened === '' || named.length === 0 || named.some((path) => !existsSync(join(root, path)))
+      );
+    });
+    expect(wrong).toEqual([]);
+  });
+});
+
 /** Every verb with the text of its part of cli.ts, where its options stand; `receive` is the gate's own. */
 const verbs = new Map(
   textOf('src/cli.ts')

@@ -96,6 +96,10 @@ describe('a file that could not be made as on the active', () => {
     });
     expect(failure.why).toContain(why);
   });
+  it('because the sandbox keeps it is told from one on a disk that is read-only', () => {
+    const hints = ['usr/local/etc/a', 'etc/a'].map((path) => obstacleAt(path, thrown('EROFS')).failure.hint ?? '');
+    expect(hints.map((hint) => hint.includes('sandbox'))).toEqual([true, false]);
+  });
   it('among others is named with its reason, and a full disk decides what happens next', () => {
     const several = ['EROFS', 'ENOSPC', 'EIO'].map((code, n) => obstacleAt(`etc/${n}`, thrown(code)));
     expect(failureOfAll([])).toBeUndefined();

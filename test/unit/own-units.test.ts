@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { withoutFacts } from '../../src/rules/fact-text.ts';
 import { agentUnit, postgresqlUnits, recoverUnit, unitText } from '../../src/rules/own-units.ts';
+import { sandboxNotMade } from '../../src/rules/sandbox.ts';
 import { accountFaults, isOurAccount, type UserAccount } from '../../src/rules/transfer-account.ts';
 
 const template = (unit: string): string => readFileSync(join(import.meta.dirname, '../../templates', unit), 'utf8');
@@ -11,6 +12,8 @@ const words = {
   journal: '/var/lib/pe_failover/journal',
   postgresql: postgresqlUnits('pe'),
   services: ['pe-console-services', 'pe-console-services', 'other.target', 'no unit at all'],
+  sandbox: template('sandbox.conf'),
+  files: ['/etc/secret', '/usr/local/etc/a/key', '/usr/local/etc/a/other/', '/usr/a b/key', '/usr', '/boot/x'],
 };
 
 describe('units', () => {
@@ -28,9 +31,29 @@ describe('units', () => {
     expect(unitText(template(recoverUnit), { ...words, services: [] })).toContain('\nBefore=pe-failover.service\n');
   });
 
+  it('let files of the list be written that lie where the sandbox lets nobody write: beside themselves, and no further', () => {
+    for (const unit of [agentUnit, recoverUnit])
+      expect(unitText(template(unit), words)).toContain('\nReadWritePaths=-/usr/local/etc/a -/boot\n');
+    expect(unitText(template(agentUnit), { ...words, files: [] })).toContain('\nReadWritePaths=\n');
+  });
+
   it('refuse a path that systemd would read otherwise', () => {
     for (const program of ['/opt/with blank', '/opt/100%', '/opt/"x"'])
       expect(() => unitText(template(agentUnit), { ...words, program })).toThrow('cannot stand in a unit');
+  });
+});
+
+describe('a start that came to nothing', () => {
+  const shown = (status: number): string =>
+    `ExecStartPre={ path=/a ; argv[]=/a check ; pid=7 ; code=exited ; status=${status} }\nExecStart={ path=/a ; code=(null) ; status=0/0 }`;
+
+  it('is told from one for which systemd could not make the sandbox', () => {
+    expect([226, 228, 218].map((status) => sandboxNotMade(shown(status)))).toEqual([
+      'status 226/NAMESPACE',
+      'status 228/SECCOMP',
+      'status 218/CAPABILITIES',
+    ]);
+    expect([0, 1, 78, 203].map((status) => sandboxNotMade(shown(status)))).toEqual(Array(4).fill(undefined));
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseSshdSettings, sshdProblems, type LoginOfDrops } from '../../src/rules/sshd-settings.ts';
+import { hasSessions, parseSshdSettings, sshdProblems, type LoginOfDrops } from '../../src/rules/sshd-settings.ts';
 
 const login: LoginOfDrops = {
   user: 'pe-transfer',
@@ -64,4 +64,11 @@ describe('what keeps it out is named', () => {
       expect(problems).toHaveLength(1);
       expect(problems[0]).toContain(what);
     });
+});
+
+describe('the limits of the transfer user', () => {
+  it('reach its logins where sshd uses PAM, and nowhere else', () => {
+    const asked = ['usepam yes', 'usepam no', ''].map((line) => hasSessions(parseSshdSettings(line)));
+    expect(asked).toEqual([true, false, false]);
+  });
 });
