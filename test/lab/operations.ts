@@ -99,11 +99,14 @@ const madeThere: Operation = {
     await active.sh('pe-failover run fetch-made-here >/dev/null 2>&1 &'); // as its next greeting would, in half a minute
   },
   untilThere: async ({ active, spare }) => {
-    await compareNow(spare);
     const made = (master: LabMaster): string[] =>
       readdirSync(join(master.cadir, 'signed')).filter((name) => name.startsWith('there-'));
-    const has = (): boolean => made(spare).every((name) => made(active).includes(name));
-    await eventually('the active has what the spare made', has, { withinMs: 60_000 });
+    const has = async (): Promise<boolean> => {
+      if (made(spare).every((name) => made(active).includes(name))) return true;
+      await compareNow(spare); // again: what runs there may have kept it from being done
+      return false;
+    };
+    await eventually('the active has what the spare made', has, { withinMs: 120_000, everyMs: 5_000 });
     await untilSameCa(active, spare, 60_000);
   },
 };
