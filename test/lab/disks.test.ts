@@ -30,8 +30,8 @@ let disks: Readonly<Record<'ofActive' | 'ofSpare' | 'ofCa' | 'ofPostgres', Small
 beforeAll(async () => {
   const { a, b, ...rest } = await startLightPair('disks', { configuration: everything, withConsole: true });
   disks = {
-    ofActive: await giveOwnDisk(a, data, 128, ['pe-failover']),
-    ofSpare: await giveOwnDisk(b, data, 128, ['pe-failover']),
+    ofActive: await giveOwnDisk(a, data, 384, ['pe-failover']),
+    ofSpare: await giveOwnDisk(b, data, 384, ['pe-failover']),
     ofCa: await giveOwnDisk(b, cadir, 8, ['pe-failover']),
     ofPostgres: await giveOwnDisk(b, cluster, 160, ['pe-failover', 'pe-console-services', 'postgresql']),
   };
