@@ -1,29 +1,19 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { linkSync, mkdirSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { createDropBench, later, type DropBench } from '../helpers/drop-bench.ts';
-import { secretsOf, syncFilesOf, updatePassiveFilesOf, writeSecret } from '../helpers/files-pair.ts';
+import { afterAll, afterEach, beforeAll, describe, it } from 'vitest';
+import { later, type DropBench } from '../helpers/drop-bench.ts';
+import { createFilesBench } from '../helpers/files-bench.ts';
+import { secretsOf, writeSecret } from '../helpers/files-pair.ts';
 import { startPair, type TestPair } from '../helpers/pair.ts';
 import { epochId, file, linkTo, payload, pipe, plantDeep, replace, type Plant } from '../helpers/planted-drops.ts';
-import { snapshot } from '../helpers/trees.ts';
 
 let pair: TestPair;
 let bench: DropBench;
-let count = 0;
 
 beforeAll(async () => {
   pair = await startPair();
-  const { delivery } = pair.sender();
-  bench = createDropBench({
-    pair,
-    stream: 'sync-files',
-    delivery,
-    send: syncFilesOf(pair.a, delivery),
-    apply: updatePassiveFilesOf(pair.b, pair.spare),
-    change: () => writeSecret(pair.a, 'honest', `honest ${(count += 1)}`),
-    agrees: () => expect(snapshot(secretsOf(pair.b))).toEqual(snapshot(secretsOf(pair.a))),
-  });
+  bench = createFilesBench(pair);
   writeSecret(pair.a, 'one', 'one');
   for (const _ of [1, 2]) await bench.expectHonest();
 });

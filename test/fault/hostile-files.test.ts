@@ -1,34 +1,24 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, it } from 'vitest';
 import type { Goods } from '../../src/drops/delivery.ts';
 import { entryOf } from '../../src/jobs/update-passive-files/apply.ts';
 import type { ManifestFile } from '../../src/rules/manifest.ts';
 import { formatSetDigest } from '../../src/rules/set-digest.ts';
 import { openAcceptedSet } from '../../src/system/accepted-set.ts';
-import { createDropBench, left, type DropBench, type Expected } from '../helpers/drop-bench.ts';
-import { secretsOf, syncFilesOf, updatePassiveFilesOf, writeSecret } from '../helpers/files-pair.ts';
+import { left, type DropBench, type Expected } from '../helpers/drop-bench.ts';
+import { createFilesBench } from '../helpers/files-bench.ts';
+import { writeSecret } from '../helpers/files-pair.ts';
 import { startPair, type TestPair } from '../helpers/pair.ts';
 import { file, payload, plantDeep } from '../helpers/planted-drops.ts';
-import { snapshot } from '../helpers/trees.ts';
 
 let pair: TestPair;
 let bench: DropBench;
-let count = 0;
 
 beforeAll(async () => {
   pair = await startPair();
-  const { delivery } = pair.sender();
-  bench = createDropBench({
-    pair,
-    stream: 'sync-files',
-    delivery,
-    send: syncFilesOf(pair.a, delivery),
-    apply: updatePassiveFilesOf(pair.b, pair.spare),
-    change: () => writeSecret(pair.a, 'honest', `honest ${(count += 1)}`),
-    agrees: () => expect(snapshot(secretsOf(pair.b))).toEqual(snapshot(secretsOf(pair.a))),
-  });
+  bench = createFilesBench(pair);
   for (let n = 0; n < 20; n += 1) writeSecret(pair.a, `secret-${n}`, `secret ${n}`);
   await bench.expectHonest();
 });
