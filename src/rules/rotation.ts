@@ -115,7 +115,7 @@ export function parseKeyWords(value: unknown, where: string, refuse: Refuse): Ke
     ...(parts === undefined
       ? {}
       : { next: { pairing: parts.text('pairing', 20_000), proof: parts.text('proof', 400) } }),
-    ...(accepts === undefined ? {} : { accepts: accepts as string[] }),
+    ...(accepts === undefined ? {} : { accepts: accepts.map(String) }),
   };
 }
 
