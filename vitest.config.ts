@@ -13,7 +13,7 @@ const project = (name: string, extra: Record<string, unknown> = {}) => ({
 
 /** "short" is part of all tests, "long" is `./scripts/test lab --long`: the usual part takes the better part of an hour. */
 const labFiles: Readonly<Record<string, Record<string, unknown>>> = {
-  short: { include: ['install', 'day', 'network'].map((name) => `test/lab/${name}.test.ts`) },
+  short: { include: ['install', 'sandbox', 'day', 'network', 'deaths'].map((name) => `test/lab/${name}.test.ts`) },
   usual: { exclude: ['scale', 'random-deaths', 'long-cut'].map((name) => `test/lab/${name}.test.ts`) },
   long: {},
 };

@@ -21,7 +21,7 @@ import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
 import { readAccounts } from './system/accounts.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { exec, type Exec } from './system/exec.ts';
-import { namingDisk } from './system/file-systems.ts';
+import { isWritableOutside, namingDisk } from './system/file-systems.ts';
 import { ensureDirectory, readIfThere, type Ownership } from './system/files.ts';
 import { createLog, type Log, type LogOptions } from './system/log.ts';
 import type { Signer } from './system/sign.ts';
@@ -211,7 +211,9 @@ export async function openMasterPatiently(host: Host, options: OpenOptions, sign
         return master;
       } catch (error) {
         const failure = namingDisk(toFailure(error), mayLieOn(host.paths));
-        if (failure.class !== 'dependency' || signal.aborted) throw failure;
+        // Of one that the sandbox keeps read-only there is nothing to wait for: systemd begins anew, with what is mounted now.
+        const isOver = failure.where !== undefined && isWritableOutside(failure.where);
+        if (failure.class !== 'dependency' || isOver || signal.aborted) throw failure;
         log.failed('agent', new Failure(failure.class, 'The agent cannot start', { why: failure.message }));
       }
       await host.clock.sleep(5_000, signal).catch(() => undefined);

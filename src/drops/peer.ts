@@ -10,7 +10,7 @@ import { parseReceipt, type Receipt } from '../rules/receipt.ts';
 import type { RsyncPush } from '../system/rsync.ts';
 import { requestText, withSignature } from '../rules/signed-request.ts';
 import { fingerprint, isSealedBy, readSealed, unseal, type Signer } from '../system/sign.ts';
-import type { SshSession } from '../system/ssh.ts';
+import type { Connection, SshSession } from '../system/ssh.ts';
 
 export interface Greeting {
   readonly gate: Gate;
@@ -127,16 +127,27 @@ async function closeSessions({ hot, bulk }: PeerParts): Promise<void> {
   await Promise.all([hot.close(), bulk.close()]);
 }
 
-/** Our key may do what it could at the login: connections that are older than the spare's role are closed, once. */
-async function withFreshLogin<Value>(parts: PeerParts, work: () => Promise<Value>): Promise<Value> {
+/**
+ * Our key may do what it could at the login: a connection that is older than the spare's role is closed, and the work done once
+ * more. Several find out at the same moment: what breaks off because another one closed the connection is done once more, too.
+ */
+async function withFreshLogin<Value>({ hot, bulk }: PeerParts, work: () => Promise<Value>): Promise<Value> {
+  const used = [hot, bulk].map((session) => ({ session, connection: session.connection() }));
   try {
     return await work();
   } catch (error) {
-    if (!(error instanceof StaleLogin)) throw error;
-    await closeSessions(parts);
+    const isStale = error instanceof StaleLogin;
+    if (!isStale && !used.some(({ connection }) => connection !== undefined && stale.has(connection))) throw error;
+    for (const { session, connection = session.connection() } of used) {
+      if (connection !== undefined) stale.add(connection);
+      await session.close(connection);
+    }
     return await work();
   }
 }
+
+/** Closed because the login was old. */
+const stale = new WeakSet<Connection>();
 
 type Answer = Readonly<Record<string, unknown>>;
 

@@ -60,7 +60,10 @@ export async function takeOver(
   for (const name of (await listDirectory(home)).filter((each) => each.startsWith('.')))
     await rm(join(home, name), { recursive: true, force: true });
   const bytes = manifest.files.reduce((sum, file) => sum + payloadOf(file).size, 0);
-  await demandSpace(home, { what: `a drop of ${manifest.stream}`, bytes, reserve });
+  await demandSpace(home, { what: `a drop of ${manifest.stream}`, bytes, reserve }).catch(async (noRoom: unknown) => {
+    await refuseOtherSizes(tree, manifest.files); // a lie would be in the way of all that comes behind it
+    throw noRoom;
+  });
   try {
     await copyPayload(tree, temporary, manifest.files);
     // The text that was verified, not the file: it may be another one by now.
@@ -98,6 +101,17 @@ async function refuseExtraFiles(tree: HostileTree, manifest: Manifest): Promise<
     throw new Failure('bad-data', 'drop refused', { where: extra, why: 'its manifest does not name this file' });
 }
 
+async function refuseOtherSizes(tree: HostileTree, files: readonly ManifestFile[]): Promise<void> {
+  for (const file of files) {
+    await using source = await tree.openFile(file.path);
+    const { size } = await source.stat();
+    if (size !== payloadOf(file).size) throw otherContent(file.path, `${size} bytes`);
+  }
+}
+
+const otherContent = (where: string, found: string): Failure =>
+  new Failure('bad-data', 'drop refused', { where, why: `its content is not what the manifest says (${found})` });
+
 async function copyPayload(tree: HostileTree, to: string, files: readonly ManifestFile[]): Promise<void> {
   await mkdir(to, { recursive: true, mode: 0o700 });
   const directories = new Set<string>([to]);
@@ -108,10 +122,8 @@ async function copyPayload(tree: HostileTree, to: string, files: readonly Manife
     await using source = await tree.openFile(file.path);
     const expected = payloadOf(file);
     const copied = await copyHashing(source, target, 0o600, expected.size);
-    if (copied.size !== expected.size || copied.sha256 !== expected.sha256) {
-      const why = `its content is not what the manifest says (${copied.size} bytes, sha256 ${copied.sha256})`;
-      throw new Failure('bad-data', 'drop refused', { where: file.path, why });
-    }
+    if (copied.size !== expected.size || copied.sha256 !== expected.sha256)
+      throw otherContent(file.path, `${copied.size} bytes, sha256 ${copied.sha256}`);
   }
   for (const directory of directories) await syncDirectory(directory);
 }

@@ -75,8 +75,9 @@ export async function contentProblem(
       return readCrls(pem, path)
         .map((crl) => crlProblem(crl, authorities))
         .find(Boolean);
-    const [certificate] = readCertificates(pem, path);
+    const [certificate, ...more] = readCertificates(pem, path);
     if (certificate === undefined) return 'it holds no certificate';
+    if (more.length > 0) return `it holds ${more.length + 1} certificates`;
     if (certificate.commonName !== certnameOf(path)) return `it is of ${certificate.commonName ?? 'nobody'}`;
     return certificateProblem(certificate, authorities);
   } catch (error) {

@@ -81,9 +81,11 @@ export async function stageDatabase(tools: StagingTools, staging: Staging): Prom
     await createLike(session, staging.name, live);
     const detail = { ...staging.detail, ownership };
     await inside(tools, staging, (own) => furnish(own, detail, [tools.restorer.role, ...owners]));
-    await lendArchive(tools.restorer, staging.directory, () => load(tools, staging, owners));
-    await inside(tools, staging, (own) => settleRights(own, detail));
-    shape = await verify(tools, staging);
+    shape = await guarding(tools, staging.database, async () => {
+      await lendArchive(tools.restorer, staging.directory, () => load(tools, staging, owners));
+      await inside(tools, staging, (own) => settleRights(own, detail));
+      return await verify(tools, staging);
+    });
     await session.query(`ALTER DATABASE ${quoteName(staging.name)} ALLOW_CONNECTIONS false`);
   } catch (error) {
     await dropAfterFailure(admin, staging.name);
@@ -114,6 +116,38 @@ export async function endSessions(session: Session, databases: readonly string[]
     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (${names});
     EXIT WHEN NOT FOUND; PERFORM pg_sleep(0.002); END LOOP; END $$`);
 }
+
+/**
+ * INVARIANT: while code of a dump may run, no database, role, membership or setting changes. That code acts as the owner of the
+ * live database, who could drop, rename, close and set it, and set himself a password. Whoever tries waits, and is ended.
+ */
+async function guarding<Value>(
+  { admin, restorer, signal, timeoutMs }: StagingTools,
+  live: string,
+  work: () => Promise<Value>,
+): Promise<Value> {
+  await using guard = await admin.connect(live, { signal, statementTimeoutMs: timeoutMs });
+  await guard.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0;
+    LOCK TABLE pg_catalog.pg_database, pg_catalog.pg_authid, pg_catalog.pg_auth_members, pg_catalog.pg_db_role_setting IN SHARE MODE`);
+  let ended = false;
+  const look = async (): Promise<void> => {
+    await guard.query('SELECT pg_stat_clear_snapshot()'); // else a transaction sees the sessions of its first look
+    ended = (await guard.query(endMeddlers, [restorer.role])).length > 0 || ended;
+  };
+  const watch = setInterval(() => void look().catch(() => undefined), 500); // a guard that is gone is met by the work
+  try {
+    return await work();
+  } catch (error) {
+    if (!ended) throw error;
+    const why = 'code in it would change databases, roles or settings of this server';
+    throw new Failure('bad-data', 'the dump does not load', { where: live, why, cause: error });
+  } finally {
+    clearInterval(watch);
+  }
+}
+
+const endMeddlers = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE usename = $1 AND pg_backend_pid() = ANY (pg_blocking_pids(pid))`;
 
 async function refuse(session: Session, { admin, restorer, host }: StagingTools, staging: Staging): Promise<void> {
   const facts = await gatherRestoreFacts(session, admin, { ...staging, restorer: restorer.role }, host);

@@ -78,9 +78,12 @@ export const isDigest = (text: string): boolean => digestPattern.test(text);
 export const dropName = (drop: { epoch: Epoch; sequence: number }): string =>
   `${drop.epoch.number}.${drop.epoch.id}-${drop.sequence}`;
 
+/** Bytes. The kernel takes 4,095: the rest is for the directories of ours in which it comes to lie. */
+const longestPath = 3072;
+
 /** Why a path may not stand in a manifest, or undefined. Relative, printable, no empty or dotted part, 255 bytes a part. */
 export function pathProblem(path: string): string | undefined {
-  if (path.length === 0 || Buffer.byteLength(path) > 4096) return 'empty or too long';
+  if (path.length === 0 || Buffer.byteLength(path) > longestPath) return 'empty or too long';
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufffd]/.test(path)) return 'not printable';
   if (!path.isWellFormed()) return 'not printable'; // all of these would be one name on a disk
@@ -133,8 +136,16 @@ export function readManifest(value: unknown): Manifest {
   };
   if (isTooDeep(manifest.detail)) throw refuse('manifest.detail', tooDeepProblem);
   refuseTwice(manifest);
+  refuseAppendix(manifest);
   return manifest;
 }
+
+// Nobody puts anything else together: a tail would be kept and made live under the name of the whole.
+function refuseAppendix({ stream, files }: Manifest): void {
+  const at = files.findIndex(({ path, append }) => append !== undefined && !isInventory(stream, path));
+  if (at >= 0) throw refuse(`files[${at}].append`, 'only the inventory of a CA is appended to');
+}
+const isInventory = (stream: string, path: string): boolean => stream === 'sync-certs' && path === 'inventory.txt';
 
 // A path that is both a file and a directory, or that stands twice, would make the result depend on the order. A file
 // may lie below one that is deleted: it became a directory.

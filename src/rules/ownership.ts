@@ -69,7 +69,8 @@ const checks: Readonly<Record<keyof Ownership, (list: unknown) => boolean>> = {
   extensionRows: (list) => Array.isArray(list) && list.every(isText),
   defaultRights: (list) =>
     are(list, ({ role, schema, kind, rights }) => {
-      return isText(role) && isTextOrNull(schema) && isText(kind) && areRights(rights);
+      // The kinds that can be set here: see database-rights.ts.
+      return isText(role) && isTextOrNull(schema) && isText(kind) && /^[rSfTnL]$/.test(kind) && areRights(rights);
     }),
   givenOn: (list) => are(list, ({ thing, by }) => isText(thing) && isText(by)),
 };

@@ -10,6 +10,23 @@ export const writableHint =
   'The sandbox of the agent lets nobody write there: list the file under files, if it is not, ' +
   'and type again what installed this master: pe-failover install ...';
 
+/** What to type where the agent has a file system as it was mounted before. */
+export const beginAnewHint = 'It was made writable since this agent began. Type: systemctl restart pe-failover';
+
+/**
+ * Whether a file system is read-only by `/proc/PID/mountinfo` (proc(5)): by its mount, or as a whole. The last one mounted at a
+ * place is the one that is seen there. Undefined: the text names no such place.
+ */
+export function isReadOnlyIn(mountinfo: string | undefined, mount: string): boolean | undefined {
+  const found = mountinfo?.split('\n').findLast((line) => unescaped(line.split(' ')[4] ?? '') === mount);
+  if (found === undefined) return undefined;
+  const [own = '', whole = ''] = found.split(' - ');
+  return [own.split(' ')[5], whole.split(' ')[2]].some((options) => options?.split(',').includes('ro'));
+}
+
+const unescaped = (text: string): string =>
+  text.replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
+
 /** Behind a command of the admin's that failed. */
 export const elsewhereHint =
   'What works by hand and not here is forbidden by the sandbox of pe-failover.service: docs/security.md tells what that is';

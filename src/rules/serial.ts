@@ -25,7 +25,9 @@ export interface SerialFacts {
 }
 
 /** What to raise the spare's serial to, or undefined while it keeps its distance. INVARIANT: never below `live`. */
-export function raiseSerial({ live, theirs, issued, gap = serialGap }: SerialFacts): bigint | undefined {
+export function raiseSerial({ live, issued, gap = serialGap, ...facts }: SerialFacts): bigint | undefined {
+  // Who takes over what is no counter can never sign again.
+  const theirs = facts.theirs !== undefined && isCounter(facts.theirs) ? facts.theirs : undefined;
   const taken = issued.filter(isCounter).map((serial) => serial + 1n);
   const highest = [live ?? 0n, theirs ?? 0n, ...taken].reduce((a, b) => (a > b ? a : b));
   const floor = theirs ?? 0n;

@@ -1,9 +1,9 @@
-import { statfsSync, statSync } from 'node:fs';
+import { readFileSync, statfsSync, statSync } from 'node:fs';
 import { stat, statfs } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { diskIsFull, diskTroubles, Failure, nothingLost, type DiskTrouble } from '../errors.ts';
 import { whyNoRoom, type FileSystem } from '../rules/space.ts';
-import { isKeptReadOnly, writableHint } from '../rules/sandbox.ts';
+import { beginAnewHint, isKeptReadOnly, isReadOnlyIn, writableHint } from '../rules/sandbox.ts';
 
 /**
  * A failure for a full or read-only disk, which names the file system and not one of many files in it: so it is one cause,
@@ -16,9 +16,19 @@ export function namingDisk(failure: Failure, used: readonly string[]): Failure {
   const path = pathIn(failure) ?? fullest(used);
   if (path === undefined) return failure;
   const where = mountPointOf(path);
-  const kept = trouble.codes.includes('EROFS') && isKeptReadOnly(path);
-  const hint = kept ? `${writableHint}. ${nothingLost}` : hintFor(trouble, where);
-  return new Failure(failure.class, failure.what, { where, hint, cause: failure.cause });
+  return new Failure(failure.class, failure.what, { where, hint: hintAt(trouble, path, where), cause: failure.cause });
+}
+
+function hintAt(trouble: DiskTrouble, path: string, mount: string): string {
+  if (!trouble.codes.includes('EROFS')) return hintFor(trouble, mount);
+  if (isKeptReadOnly(path)) return `${writableHint}. ${nothingLost}`;
+  return isWritableOutside(mount) ? `${beginAnewHint}. ${nothingLost}` : hintFor(trouble, mount);
+}
+
+/** A sandbox has its own view of what is mounted: one that was made while a file system was read-only keeps it so. */
+export function isWritableOutside(mount: string): boolean {
+  const [inside, outside] = ['self', '1'].map((who) => asked(() => readFileSync(`/proc/${who}/mountinfo`, 'utf8')));
+  return isReadOnlyIn(inside, mount) === true && isReadOnlyIn(outside, mount) === false;
 }
 
 const hintFor = ({ hint }: DiskTrouble, where: string): string => `${hint(` ${where}`)}. ${nothingLost}`;

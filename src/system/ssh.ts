@@ -27,8 +27,13 @@ export interface SshSession {
   run(words: string, options: { input?: string; timeoutMs: number; signal: AbortSignal }): Promise<Result>;
   /** After a use that ended badly: before the next one the connection is asked whether it still answers. */
   doubt(): void;
-  close(): Promise<void>;
+  /** The connection that is open or being opened. */
+  connection(): Connection | undefined;
+  /** Closes the open one, or this one if it still is: another user may have closed it and opened the next. */
+  close(which?: Connection): Promise<void>;
 }
+
+export type Connection = Promise<LongChild>;
 
 /** The longest honest answer is some hundred receipts, each with a list of files. */
 const answerLimitMb = 4;
@@ -39,7 +44,7 @@ const muteMs = 3_000;
 const loginMs = 20_000;
 
 export function createSshSession(exec: Exec, target: SshTarget, socket: string): SshSession {
-  let master: Promise<LongChild> | undefined;
+  let master: Connection | undefined;
   let current: LongChild | undefined;
   let settled: Promise<void> = Promise.resolve();
   const doubt = (): void => {
@@ -53,12 +58,11 @@ export function createSshSession(exec: Exec, target: SshTarget, socket: string):
     const forget = (): void => {
       if (master === opening) master = undefined;
     };
-    const child = await opening.catch((error: unknown) => {
+    current = await opening.catch((error: unknown) => {
       forget();
       throw error;
     });
-    current = child;
-    void child.ended.then(forget);
+    void current.ended.then(forget);
   };
   return {
     remoteShell: ['ssh', ...muxed].join(' '),
@@ -71,10 +75,11 @@ export function createSshSession(exec: Exec, target: SshTarget, socket: string):
         throw error;
       });
     },
-    close: async () => {
-      const closing = master;
-      await (await closing?.catch(() => undefined))?.stop();
-      if (master === closing) master = undefined;
+    connection: () => master,
+    close: async (which = master) => {
+      if (which !== master) return;
+      await (await which?.catch(() => undefined))?.stop();
+      if (which === master) master = undefined;
     },
   };
 }

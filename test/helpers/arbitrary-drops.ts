@@ -38,18 +38,15 @@ const aPath = fc
 
 const aFile = (path: string): fc.Arbitrary<ManifestFile> =>
   fc
-    .record({
-      size: fc.nat(),
-      sha256: hex(64),
-      mode: fc.nat(0o777),
-      owner: anAccount,
-      group: anAccount,
-      append: fc.option(fc.record({ from: fc.nat(), prefixSha256: hex(64), tailSha256: hex(64) }), { nil: undefined }),
-    })
-    .map(({ append, ...file }) => {
-      const tail = append === undefined ? {} : { append: { ...append, from: Math.min(append.from, file.size) } };
-      return { path, ...file, ...tail };
-    });
+    .record({ size: fc.nat(), sha256: hex(64), mode: fc.nat(0o777), owner: anAccount, group: anAccount })
+    .map((file) => ({ path, ...file }));
+
+/** Whole or appended to, as no other file may be. */
+const anInventory: fc.Arbitrary<ManifestFile> = fc
+  .tuple(aFile('inventory.txt'), fc.nat(), hex(64), hex(64), fc.boolean())
+  .map(([file, from, prefixSha256, tailSha256, whole]) =>
+    whole ? file : { ...file, append: { from: Math.min(from, file.size), prefixSha256, tailSha256 } },
+  );
 
 /** Paths of which none lies below another. */
 const somePaths = fc
@@ -58,6 +55,7 @@ const somePaths = fc
 
 export const aManifest: fc.Arbitrary<Manifest> = fc
   .record({
+    inventory: anInventory,
     paths: somePaths.chain((paths) => fc.tuple(...paths.map(aFile)).map((files) => ({ paths, files }))),
     rest: fc.record({
       format: fc.constant(1 as const),
@@ -76,7 +74,10 @@ export const aManifest: fc.Arbitrary<Manifest> = fc
       detail: fc.constantFrom({}, { files: 1 }),
     }),
   })
-  .map(({ paths: { files }, rest }) => ({ ...rest, files }));
+  .map(({ inventory, paths: { files }, rest }) => ({
+    ...rest,
+    files: rest.stream === 'sync-certs' ? [inventory, ...files] : files,
+  }));
 
 export const aReceipt: fc.Arbitrary<Receipt> = fc.record({
   format: fc.constant(1 as const),

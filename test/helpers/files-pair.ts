@@ -62,8 +62,9 @@ export async function passOfBoth(
   sync: Job,
   apply: () => Promise<unknown>,
   extra?: Partial<PassContext>,
+  stream = 'sync-files',
 ): Promise<Outcome> {
-  const ready = join(pair.b.paths.inbox, 'sync-files/ready');
+  const ready = join(pair.b.paths.inbox, stream, 'ready');
   let sending = true;
   const sent = sync.run(pair.context(pair.a, extra)).finally(() => (sending = false));
   sent.catch(() => undefined); // awaited below

@@ -65,3 +65,12 @@ export const linkTo =
   (path: string): void =>
     symlinkSync(target(), path);
 export const pipe = (path: string): void => void execFileSync('mkfifo', [path]);
+
+/** Directories one below the other, and a file in the last: longer than any path that one call takes. */
+export function plantDeep(directory: string, names: readonly string[], last?: string): void {
+  const make = `const [, names, last] = process.argv;
+    for (const name of JSON.parse(names)) { fs.mkdirSync(name); process.chdir(name); }
+    if (last !== undefined) fs.writeFileSync(last, 'planted');`;
+  const args = [JSON.stringify(names), ...(last === undefined ? [] : [last])];
+  execFileSync(process.execPath, ['-e', make, ...args], { cwd: directory });
+}

@@ -11,7 +11,7 @@ import type { Cluster } from './postgres-cluster.ts';
 export const restoreJobOf = (
   passive: Cluster,
   spare: Awaited<ReturnType<typeof makeSpare>>,
-  way: Way,
+  way: Pick<Way, 'intake'>,
   more: Partial<RestoreDbsOptions> = {},
 ): Job =>
   createRestoreDbs({

@@ -55,6 +55,18 @@ test.each(['released', 'discarded'] as const)(
   },
 );
 
+test('a CA of which no certificate is left removes none, and is held no more when they are back', async () => {
+  await pair.active.signMany(vanishing);
+  await pair.sync();
+  await cp(active('signed'), join(pair.root, 'backup'), { recursive: true });
+  await vanish();
+  expect((await pair.sync()).kind).toBe('held');
+  expect([(await readdir(spare('signed'))).length, await kept()]).toEqual([12, ['ca-source-empty open']]);
+  await cp(join(pair.root, 'backup'), active('signed'), { recursive: true });
+  await pair.sync();
+  expect([(await readdir(spare('signed'))).length, await kept()]).toEqual([12, []]);
+});
+
 test('a loss of revocations that was released once is held when it happens again', async () => {
   const serial = await pair.active.sign('a.lab');
   await pair.sync();

@@ -125,6 +125,12 @@ describe('when something is missing', () => {
       difference: ['Puppet CA: lab: not revoked here: 0x0004', 'Puppet CA: lab: revoked here only: 0x0003'],
     });
     expect(b).toBe(4n);
+
+    await pair.compare();
+    await pair.fetch(); // the active has the key, and unites both
+    await pair.sync(['ca_crl.pem']);
+    expect(await pair.spareRevoked()).toEqual([a, b]);
+    expect(await pair.kept.list()).toEqual([]);
   });
 
   test('a spare without a CA takes nothing, and both sides wait for its adoption and say so', async () => {

@@ -96,6 +96,9 @@ test('when all who may do everything were revoked on the active, the spare keeps
     kind: 'held',
     why: expect.stringContaining('no account that may do everything is left; this master has 1 account') as string,
   });
+  await active.sql('pe-rbac', 'UPDATE subjects SET is_revoked = false WHERE is_superuser');
+  expect(await follow()).not.toMatchObject({ kind: 'held' });
+  expect(await holds.list()).toEqual([]);
 });
 
 test('revoked people and used up tokens are normal life', async () => {

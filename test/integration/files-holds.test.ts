@@ -60,6 +60,10 @@ test('when the active has none left, a file system may not be mounted there: all
   await pass();
   expect(onSpare()).toEqual(names);
   expect(await held()).toEqual(['files-source-empty']);
+
+  for (const name of names) writeSecret(pair.a, name, name); // mounted again
+  await pass();
+  expect(await held()).toEqual([]);
 });
 
 test('a few that go are normal life', async () => {

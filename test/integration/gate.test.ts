@@ -187,6 +187,18 @@ describe('a push', () => {
     expect(existsSync(ready(own, 1))).toBe(true);
   });
 
+  it('that finds its login old while others do the same breaks off none of theirs', async () => {
+    const keys = authorizedKeys();
+    const by = peer();
+    await keys.write(pair.a.pairing, 'hello-only');
+    await by.hello(signal);
+    await keys.write(pair.a.pairing, 'drops');
+    const asked = Array.from({ length: 8 }, () => by.receipts('sync-files', 0, 0, signal));
+    const sent = send(by, drop(own, 1, { big: randomBytes(4 * 1024 * 1024) }));
+    await expect(Promise.all([sent, ...asked])).resolves.toBeDefined();
+    expect(existsSync(ready(own, 1))).toBe(true);
+  });
+
   it('with the key of another peer is refused by the name of that key', async () => {
     const keys = authorizedKeys();
     await keys.write({ ...pair.a.pairing, certname: 'mallory.test' }, 'drops');

@@ -1,10 +1,12 @@
 import { readdir, readFile, rm, writeFile, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from 'vitest';
+import { createHolds, type Holds } from '../../src/drops/holds.ts';
 import { Failure } from '../../src/errors.ts';
 import { createRestoreNc } from '../../src/jobs/restore-nc/index.ts';
-import { canonicalGroups, digestGroups, type Group } from '../../src/rules/groups.ts';
+import { canonicalGroups, digestGroups, rootId, type Group } from '../../src/rules/groups.ts';
 import { createJournal, type Journal } from '../../src/system/journal.ts';
+import { createState } from '../../src/system/state.ts';
 import { fakeHolds, fakeIntake, makeDrop, passContext, temporaryDirectory } from '../helpers/classifier-fakes.ts';
 import { createWorld, groupsOf, type ClassifierWorld } from '../helpers/classifier-pair.ts';
 import { group } from '../helpers/arbitrary-groups.ts';
@@ -26,10 +28,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true }));
 
+type HoldsOfJob = Pick<Holds, 'raise' | 'isReleased' | 'closeOthers'>;
+
 const custom = (n: number): Group =>
   group({ id: `${String(n).padStart(8, 'a')}-0000-4000-8000-000000000000`, name: `Custom ${n}` });
 const dropOf = async (groups: readonly Group[], sequence = 1) => fakeIntake(await makeDrop(root, groups, sequence));
-const setUp = (intake: ReturnType<typeof fakeIntake>, holds = fakeHolds()) => ({
+const setUp = (intake: ReturnType<typeof fakeIntake>, holds: HoldsOfJob = fakeHolds()) => ({
   job: createRestoreNc({
     classifier: world.classifierOf(spare),
     intake,
@@ -170,6 +174,23 @@ describe('holds', () => {
   test('a source that was emptied', async () => {
     const { job } = setUp(await dropOf(groupsOf(active).slice(0, 1)));
     expect(await job.run(passContext())).toMatchObject({ kind: 'held', detail: { rule: 'source-empty' } });
+  });
+  const otherRoot = (groups: readonly Group[]): Group[] =>
+    groups.map((one) => (one.id === rootId ? { ...one, rule: ['=', 'name', 'a.example.com'] } : one));
+  const mistakes: [string, (groups: readonly Group[]) => Group[]][] = [
+    ['source-empty', (groups) => groups.slice(0, 1)],
+    ['groups-vanish', (groups) => groups.filter(({ name }) => !name.startsWith('Custom'))],
+    ['root-rule-changed', otherRoot],
+  ];
+  test.each(mistakes)('by %s no longer what a later tree does not do', async (rule, mistake) => {
+    const good = [...groupsOf(active), ...many(1, 31)];
+    await mkdir(join(root, 'holds'));
+    const holds = createHolds(createState(join(root, 'holds')), () => new Date());
+    await setUp(await dropOf(good), holds).job.run(passContext());
+    expect(await setUp(await dropOf(mistake(good), 2), holds).job.run(passContext())).toMatchObject({ kind: 'held' });
+    expect((await holds.list()).map((hold) => [hold.rule, hold.difference.length > 0])).toContainEqual([rule, true]);
+    await setUp(await dropOf([...good, custom(40)], 3), holds).job.run(passContext());
+    expect(await holds.list()).toEqual([]);
   });
 });
 

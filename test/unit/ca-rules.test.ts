@@ -40,6 +40,7 @@ describe('serial', () => {
 
   test('is not counted up from serials that are no counters', () => {
     expect(raiseSerial({ live: serialGap * 2n, theirs: 5n, issued: [1n << 120n] })).toBeUndefined();
+    expect(raiseSerial({ live: 5n, theirs: (1n << 160n) - 1n, issued: [] })).toBeUndefined();
   });
 });
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { withoutFacts } from '../../src/rules/fact-text.ts';
 import { agentUnit, postgresqlUnits, recoverUnit, unitText } from '../../src/rules/own-units.ts';
-import { sandboxNotMade } from '../../src/rules/sandbox.ts';
+import { isReadOnlyIn, sandboxNotMade } from '../../src/rules/sandbox.ts';
 import { accountFaults, isOurAccount, type UserAccount } from '../../src/rules/transfer-account.ts';
 
 const template = (unit: string): string => readFileSync(join(import.meta.dirname, '../../templates', unit), 'utf8');
@@ -100,4 +100,20 @@ describe('the fact without our facts', () => {
   it('keeps what is not ours', () => {
     expect(withoutFacts('---\npe_failover_mode: active\nrack: 12\n')).toBe('---\nrack: 12\n');
   });
+});
+
+describe('whether a file system is read-only', () => {
+  const line = (place: string, own: string, whole: string): string =>
+    `36 35 98:0 / ${place} ${own},noatime master:1 - ext4 /dev/vdb ${whole},errors=continue\n`;
+  it.each([
+    ['mounted so', line('/data', 'ro', 'rw'), true],
+    ['as a whole', line('/data', 'rw', 'ro'), true],
+    ['by what lies above another', line('/data', 'rw', 'rw') + line('/data', 'ro', 'rw'), true],
+    ['in neither way', line('/data', 'ro', 'rw') + line('/data', 'rw', 'rw'), false],
+    ['elsewhere alone', line('/', 'ro', 'ro'), undefined],
+    ['in a table that cannot be read', undefined, undefined],
+  ])('%s is told by the table of mounts', (_, table, is) => expect(isReadOnlyIn(table, '/data')).toBe(is));
+
+  it('is told of a place with a blank in its name', () =>
+    expect(isReadOnlyIn(line('/my\\040data', 'ro', 'rw'), '/my data')).toBe(true));
 });
