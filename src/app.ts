@@ -2,30 +2,29 @@ import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { hash8, ownPairing } from './agent/installation.ts';
+import { hash8 } from './agent/installation.ts';
 import { makeInbox } from './agent/own-directories.ts';
 import type { SessionParts } from './agent/role-session.ts';
 import { loadConfig, type Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
 import { createBinding } from './drops/binding.ts';
-import { knownPeer, nameByAdmin } from './drops/greeter.ts';
+import { sourceOf } from './drops/named-peer.ts';
+import { openOwnKeys, type OwnKeys, type SwitchPoint } from './drops/own-keys.ts';
+import { createPeerKeys, type FollowPoint, type PeerKeys } from './drops/peer-keys.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure, toFailure } from './errors.ts';
 import { printSetting } from './puppet/settings.ts';
 import { detectPlatform } from './rules/defaults.ts';
 import type { Quota } from './rules/inbox-quota.ts';
 import { machineIdOf, whyForeign, type Machine } from './rules/machine.ts';
-import type { Pairing } from './rules/pairing.ts';
-import { parsePairing } from './rules/pairing.ts';
 import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
 import { readAccounts } from './system/accounts.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { exec, type Exec } from './system/exec.ts';
-import { readRole, type JudgedFact } from './system/fact.ts';
 import { isWritableOutside, namingDisk } from './system/file-systems.ts';
 import { ensureDirectory, readIfThere, type Ownership } from './system/files.ts';
-import { createLog, type JobLog, type Log, type LogOptions } from './system/log.ts';
-import { loadSigner, type Signer } from './system/sign.ts';
+import { createLog, type Log, type LogOptions } from './system/log.ts';
+import type { Signer } from './system/sign.ts';
 import { createState } from './system/state.ts';
 
 /** The launcher of this program: beside `dist` or `src`. */
@@ -112,7 +111,10 @@ async function guessCertname(paths: Paths): Promise<string> {
 export interface Master extends Host {
   readonly log: Log;
   readonly signer: Signer;
-  readonly own: Pairing;
+  /** The keys of this master, and how they change. */
+  readonly ownKeys: OwnKeys;
+  /** The keys of the other one. */
+  readonly peerKeys: PeerKeys;
   /** Of what the gate reads. */
   readonly published: Ownership;
   readonly keys: AuthorizedKeys;
@@ -128,13 +130,17 @@ export interface OpenOptions {
   readonly alive?: () => void;
   /** A command that may run while the agent does: its connections are its own. */
   readonly besideAgent?: true;
+  /** Tells what a change of keys has done. */
+  readonly progress?: (point: SwitchPoint | FollowPoint) => void;
 }
 
 /** Throws `config` where nothing is installed. */
 export async function openMaster(host: Host, options: OpenOptions): Promise<Master> {
   const { paths, config, clock } = host;
-  const signer = await loadSigner(paths.keys.signing);
-  const own = await ownPairing(paths, host.certname, host.hostKeyPath);
+  const progress = options.progress === undefined ? {} : { progress: options.progress };
+  const now = (): Date => clock.now();
+  const ownKeys = await openOwnKeys({ ...host, now, ...progress });
+  const { signer } = ownKeys;
   const published = await publishedOwnership(host);
   await prepareDirectories(host);
   const log = createLog({ eventsFile: paths.events, ...logOptions(host, options) });
@@ -143,7 +149,8 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
     paths,
     clock,
     signer,
-    own,
+    own: ownKeys.pairing,
+    nextKeys: ownKeys.next,
     published,
     log: log.forJob('receive'),
     source: () => sourceOf(paths, log.forJob('agent')),
@@ -152,6 +159,8 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
       stream.startsWith('sync-') ? 0 : stream === 'nc-dump' ? config.retention.nc_dump : config.retention.db_dump,
     quota: quotaOf(config),
   });
+  const state = createState(paths.state);
+  const peerKeys = createPeerKeys({ state, keys, gate: spare.gate, log: log.forJob('agent'), now, ...progress });
   const session: SessionParts = {
     clock,
     log,
@@ -162,7 +171,7 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
     ...(options.alive === undefined ? {} : { alive: options.alive }),
   };
   const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
-  return { ...host, log, signer, own, published, keys, spare, session, sockets };
+  return { ...host, log, signer, ownKeys, peerKeys, published, keys, spare, session, sockets };
 }
 
 /** What the inbox may hold. */
@@ -178,26 +187,6 @@ export function jobConfig(config: Config, job: string): JobConfig {
       hint: `Jobs: ${Object.keys(config.jobs).join(', ').replaceAll('_', '-')}`,
     });
   return found[1];
-}
-
-/** The other master: as an admin wrote it into a spare's fact, else as it introduced itself once. */
-export async function peerOf(
-  paths: Paths,
-  { role }: Pick<JudgedFact, 'role'>,
-  log: JobLog,
-): Promise<Pairing | undefined> {
-  if (role.role !== 'passive' || role.key === undefined) return await knownPeer(createState(paths.state));
-  const named = parsePairing(role.key);
-  const isNew = await nameByAdmin(paths, named);
-  if (isNew !== undefined) log.success(isNew);
-  return named;
-}
-
-async function sourceOf(paths: Paths, log: JobLog): Promise<Pairing> {
-  const source = await peerOf(paths, await readRole(paths.fact), log);
-  if (source !== undefined) return source;
-  const hint = 'Set pe_failover_key to the line that pe-failover install --active prints';
-  throw new Failure('config', 'the fact names no active', { where: paths.fact, hint });
 }
 
 const logOptions = (host: Host, { stderr }: Pick<OpenOptions, 'stderr'>): LogOptions => ({
@@ -238,7 +227,9 @@ async function openIntroduced(host: Host, options: OpenOptions): Promise<Master>
   const master = await openMaster(host, options);
   try {
     await bindFirst(master);
-    if ((await foreignState(master)) === undefined) await master.spare.introduce();
+    if ((await foreignState(master)) !== undefined) return master;
+    await master.ownKeys.switchWhereDue(master.spare.signAnew); // one that was interrupted: before anything else is signed
+    await master.spare.introduce();
     return master;
   } catch (error) {
     await master.log.close();

@@ -132,6 +132,13 @@ const verbs: readonly Verb[] = [
       (await import('./commands/promote.ts')).promote(root(given), given['force-stale'] === true, signal),
   },
   {
+    command: 'rotate-keys',
+    describe: 'Change both keys of this master; pushes go on meanwhile',
+    options: { wait: value('How long to wait for the other master: 30s, 5m (default)') },
+    run: async (given, signal) =>
+      (await import('./commands/rotate-keys.ts')).rotateKeys(root(given), text(given['wait']) ?? '5m', signal),
+  },
+  {
     command: 'holds',
     describe: 'List what the brakes hold, and why',
     run: async (given) => (await import('./commands/holds.ts')).holds(root(given)),

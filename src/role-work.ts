@@ -2,6 +2,7 @@ import { userInfo } from 'node:os';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { RoleWork } from './agent/role-session.ts';
+import { answerGreeting, type KeyCareParts } from './agent/key-care.ts';
 import type { OwnUnits } from './agent/own-units.ts';
 import type { Config } from './config.ts';
 import { jobConfig, program, template, type Host, type Master } from './app.ts';
@@ -108,6 +109,8 @@ async function letAsk({ keys, spare: { gate } }: Master, spare: Pairing): Promis
   await gate.update(() => peerIn(spare));
 }
 
+export const keyCare = (master: Master): KeyCareParts => ({ ...master, log: master.log.forJob('agent') });
+
 async function jobHost(master: Master, onClose: (close: () => void) => void): Promise<JobHost> {
   const { paths, exec, config, certname } = master;
   const cadir = await findCadir(master);
@@ -120,6 +123,7 @@ async function jobHost(master: Master, onClose: (close: () => void) => void): Pr
     cadir,
     classifier: classifierOf(master),
     admin,
+    answerOnKeys: (greeting) => answerGreeting(keyCare(master), greeting),
     onClose,
   };
 }

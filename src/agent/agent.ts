@@ -17,6 +17,8 @@ export interface AgentParts {
   readonly fact: Pick<FactOptions, 'path' | 'keep'>;
   readonly session: SessionParts;
   readonly transitions: Omit<TransitionParts, 'leave' | 'applyPending'>;
+  /** Between two sessions, when nothing of the old one runs any more. */
+  readonly between: () => Promise<void>;
   /** The jobs of a role, made for one epoch. */
   readonly workOf: (role: 'active' | 'passive', epoch: Epoch, fact: JudgedFact) => Promise<RoleWork>;
 }
@@ -107,7 +109,10 @@ async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<v
       life.changing = `the fact says ${fact.role.role}: ${point}`;
       parts.transitions.progress?.(point);
     },
-    leave: () => leave(life),
+    leave: async () => {
+      await leave(life);
+      await parts.between();
+    },
     applyPending: (epoch) => applyPending(parts, life, epoch, fact),
   };
   life.entered = await enterRole(transitions, fact);

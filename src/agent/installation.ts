@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { chmod } from 'node:fs/promises';
 import { Failure } from '../errors.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from '../drops/authorized-keys.ts';
 import { createBinding } from '../drops/binding.ts';
@@ -15,6 +14,7 @@ import { readRole } from '../system/fact.ts';
 import { hasOwnership, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { generateSigningKey, loadSigner } from '../system/sign.ts';
 import { createState } from '../system/state.ts';
+import { makeTransferKey, readPublicKey } from '../system/transfer-key.ts';
 import type { Change } from './change.ts';
 import { factLinked } from './facter-link.ts';
 import { directories } from './own-directories.ts';
@@ -68,30 +68,12 @@ export function installChanges(parts: InstallParts, order: InstallOrder): Change
 }
 
 function transferKey({ exec, paths }: InstallParts): Change {
-  const make = (type: readonly string[]): Promise<unknown> =>
-    exec({
-      file: 'ssh-keygen',
-      args: ['-q', ...type, '-N', '', '-C', 'pe-failover', '-f', paths.keys.transfer],
-      timeoutMs: 30_000,
-    });
-  const publicKey = `${paths.keys.transfer}.pub`;
-  const isThere = async (path: string): Promise<boolean> => (await readIfThere(path)) !== undefined;
+  const path = paths.keys.transfer;
+  const isThere = async (file: string): Promise<boolean> => (await readIfThere(file)) !== undefined;
   return {
-    what: `make the transfer key ${paths.keys.transfer}`,
-    isNeeded: async () => !(await isThere(paths.keys.transfer)) || !(await isThere(publicKey)),
-    make: async () => {
-      if (await isThere(paths.keys.transfer)) {
-        // Killed between the two files: ssh-keygen writes the private key first.
-        const { stdout } = await exec({
-          file: 'ssh-keygen',
-          args: ['-y', '-f', paths.keys.transfer],
-          timeoutMs: 30_000,
-        });
-        return await writeFileAtomic(publicKey, stdout, { mode: 0o644 });
-      }
-      await make(['-t', 'ed25519']).catch(() => make(['-t', 'ecdsa', '-b', '256'])); // FIPS refuses Ed25519
-      await chmod(paths.keys.transfer, 0o600);
-    },
+    what: `make the transfer key ${path}`,
+    isNeeded: async () => !(await isThere(path)) || !(await isThere(`${path}.pub`)),
+    make: () => makeTransferKey(exec, path),
   };
 }
 
@@ -227,16 +209,10 @@ function boundToMachine({ paths, machine }: InstallParts): Change {
 
 /** This master's own pairing line, once its keys are there. */
 export async function ownPairing(paths: Paths, certname: string, hostKeyPath: string): Promise<Pairing> {
-  const transfer = await readKey(`${paths.keys.transfer}.pub`, 'Type: pe-failover install');
-  const hostKey = await readKey(hostKeyPath, 'Is sshd installed? Its host keys are made by: ssh-keygen -A');
+  const transfer = await readPublicKey(`${paths.keys.transfer}.pub`, 'Type: pe-failover install');
+  const hostKey = await readPublicKey(hostKeyPath, 'Is sshd installed? Its host keys are made by: ssh-keygen -A');
   const signer = await loadSigner(paths.keys.signing);
   return { certname, transferKey: transfer, signingKey: signer.publicKey, hostKey };
-}
-
-async function readKey(path: string, hint: string): Promise<string> {
-  const text = await readIfThere(path);
-  if (text === undefined) throw new Failure('config', 'key is missing', { where: path, hint });
-  return text.trim().split(' ').slice(0, 2).join(' ');
 }
 
 export const hash8 = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);

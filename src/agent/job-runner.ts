@@ -34,6 +34,8 @@ export interface JobSnapshot {
   /** Always a sentence: what it does, or why it does nothing. */
   readonly why: string;
   readonly last?: LastPass;
+  /** How long the running pass has taken. */
+  readonly runningMs?: number;
   /** Of retries, intervals and what is due; undefined where only an event or a cron minute starts it. */
   readonly nextInMs?: number;
 }
@@ -116,7 +118,12 @@ export class JobRunner {
     const now = this.#options.clock.monotonic();
     const next = this.#nextAt();
     const nextInMs = next === undefined ? undefined : Math.max(0, next - now);
-    const told = { ...(this.#last && { last: this.#last }), ...(nextInMs !== undefined && { nextInMs }) };
+    const runningMs = this.#pass === undefined ? undefined : Math.round(now - this.#pass.since);
+    const told = {
+      ...(this.#last && { last: this.#last }),
+      ...(runningMs !== undefined && { runningMs }),
+      ...(nextInMs !== undefined && { nextInMs }),
+    };
     return { job: this.job.name, ...this.#describe(now, nextInMs), ...told };
   }
 

@@ -1,5 +1,6 @@
 import { overdueOf } from '../jobs/index.ts';
 import { createExpectationBook } from '../drops/expected-deletions.ts';
+import type { OwnKeys } from '../drops/own-keys.ts';
 import { notedGreeting, type GreetingNote } from '../drops/greeting-note.ts';
 import type { Spare } from '../drops/spare.ts';
 import type { StreamState } from '../drops/stream-state.ts';
@@ -20,6 +21,7 @@ import {
 } from '../rules/verdict.ts';
 import { createState } from '../system/state.ts';
 import type { AgentView } from './agent.ts';
+import { reportKeys } from './key-report.ts';
 
 /** Everything that status tells, as one value that is rendered in many ways. */
 export interface StatusReport {
@@ -38,6 +40,8 @@ export interface StatusReport {
   readonly expectedDeletions?: ExpectedDeletions;
   /** Sentences on file systems that have too little room soon, with what to type. */
   readonly nearlyFull: readonly string[];
+  /** Sentences on keys that change. */
+  readonly keys: readonly string[];
   readonly at: string;
 }
 
@@ -45,6 +49,8 @@ export interface StatusParts {
   readonly certname: string;
   readonly paths: Paths;
   readonly spare: Spare;
+  /** How a change of this master's own keys stands. */
+  readonly rotation?: OwnKeys['rotation'];
   readonly now: Date;
   /** The streams of this pair, with the limit of their freshness in milliseconds. */
   readonly streams: readonly { readonly name: string; readonly limitMs: number }[];
@@ -88,6 +94,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     holds: holds.map(({ id, stream, sentence }) => ({ id, stream, sentence })),
     ...(active ? await announced(parts) : {}),
     nearlyFull: sentencesOf(view),
+    keys: await reportKeys(parts.paths, await parts.rotation?.()),
     at: now.toISOString(),
   };
 }

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { findOverQuota } from '../agent/over-quota.ts';
 import { createAgent, type Agent, type AgentView } from '../agent/agent.ts';
 import { createDeadMan, type DeadMan } from '../agent/dead-man.ts';
+import { followPeer, isTimeToSwitch } from '../agent/key-care.ts';
+import { oldLineInFact } from '../agent/key-report.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
@@ -13,26 +15,35 @@ import { isBusy } from '../system/lock.ts';
 import { whyForbidden } from '../agent/witness.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
-import { foreignState, openHost, openMasterPatiently, peerOf, type Master } from '../app.ts';
-import { settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
+import { foreignState, openHost, openMasterPatiently, type Master } from '../app.ts';
+import { keyCare, settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
 import { largestDump, pruneAll, type RetentionParts } from '../drops/retention.ts';
 import { knownPeer } from '../drops/greeter.ts';
+import { peerOf } from '../drops/named-peer.ts';
+import type { SwitchPoint } from '../drops/own-keys.ts';
+import type { FollowPoint } from '../drops/peer-keys.ts';
 import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
 import { databasesDirectory, findCadir } from '../surroundings.ts';
+import { createOldSessions } from '../system/old-sessions.ts';
 import { createState } from '../system/state.ts';
+import { fingerprint } from '../system/sign.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
+
+/** What a test of deaths may name. */
+type AgentPoint = TransitionPoint | SwitchPoint | FollowPoint;
 
 /** Runs until a signal ends it: the first lets running work end at its next safe point. */
 export async function runAgent(
   root: string,
   signal: AbortSignal,
-  progress?: (point: TransitionPoint) => void,
+  progress?: (point: AgentPoint) => void,
 ): Promise<number> {
-  const master = await openMasterPatiently(await openHost(root), { stderr: true }, signal);
+  const told = progress === undefined ? {} : { progress };
+  const master = await openMasterPatiently(await openHost(root), { stderr: true, ...told }, signal);
   const log = master.log.forJob('agent');
   try {
     await liveAs(master, signal, progress);
@@ -46,7 +57,7 @@ export async function runAgent(
   }
 }
 
-async function liveAs(master: Master, signal: AbortSignal, progress?: (point: TransitionPoint) => void): Promise<void> {
+async function liveAs(master: Master, signal: AbortSignal, progress?: (point: AgentPoint) => void): Promise<void> {
   const agent = await agentOf(master, progress);
   const housekeeping = housekeepingOf(master, agent);
   const view = (): AgentView => ({ ...agent.view(), nearlyFull: housekeeping.nearlyFull() });
@@ -54,7 +65,12 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Tr
   master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
   const over = new AbortController();
   const living = AbortSignal.any([signal, over.signal]);
-  const beside = [publishStatus(master, view, living), endInterrupted(master, living), housekeeping.run(living)];
+  const beside = [
+    publishStatus(master, view, living),
+    careForKeys(master, agent, living),
+    endInterrupted(master, living),
+    housekeeping.run(living),
+  ];
   try {
     await agent.run(signal);
   } finally {
@@ -64,7 +80,7 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Tr
   }
 }
 
-async function agentOf(master: Master, progress?: (point: TransitionPoint) => void): Promise<Agent> {
+async function agentOf(master: Master, progress?: (point: AgentPoint) => void): Promise<Agent> {
   const log = master.log.forJob('agent');
   return createAgent({
     clock: master.clock,
@@ -86,6 +102,7 @@ async function agentOf(master: Master, progress?: (point: TransitionPoint) => vo
       streams: streamsOf(master).map(({ name }) => name),
       ...(progress === undefined ? {} : { progress }),
     },
+    between: () => switchKeys(master),
     workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
   });
 }
@@ -148,6 +165,7 @@ async function publishStatus(master: Master, view: () => AgentView, signal: Abor
         certname,
         paths,
         spare,
+        rotation: master.ownKeys.rotation,
         now: clock.now(),
         streams: streamsOf(master),
         view: view(),
@@ -168,6 +186,43 @@ async function publishStatus(master: Master, view: () => AgentView, signal: Abor
     }
     await clock.sleep(publishMs, signal).catch(() => undefined);
   }
+}
+
+const keysMs = 2_000;
+/** Below a root of its own there is no transfer user whose connections are ours to end. */
+const nobody = (): Promise<number> => Promise.resolve(0);
+
+/** A change of keys, on either side: what the other master says is heard, and a switch that is due gets a new role session. */
+async function careForKeys(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
+  const { log, clock, session } = master;
+  const parts = keyCare(master);
+  const ids = master.system ? await master.transferIds() : undefined;
+  const sessions = ids === undefined ? undefined : createOldSessions(ids.uid);
+  let [failing, isNews] = [false, true];
+  while (!signal.aborted) {
+    try {
+      isNews = (await followPeer(parts)) || isNews;
+      const old = isNews ? await oldLineInFact(master.paths) : undefined;
+      if (old !== undefined) parts.log.warning(old);
+      isNews = false;
+      await master.peerKeys.endOldSessions(sessions?.end ?? nobody);
+      if (await isTimeToSwitch(parts, agent.view())) agent.reload();
+      if (failing) log.worked('agent');
+      failing = false;
+    } catch (error) {
+      log.failed('agent', session.explain(toFailure(error)));
+      failing = true;
+    }
+    await clock.sleep(keysMs, signal).catch(() => undefined);
+  }
+}
+
+/** Nothing is sent between two sessions. */
+async function switchKeys(master: Master): Promise<void> {
+  const { ownKeys, spare, log } = master;
+  if ((await foreignState(master)) !== undefined || !(await ownKeys.switchWhereDue(spare.signAnew))) return;
+  const { signingKey } = ownKeys.pairing;
+  log.forJob('agent').success(`The next keys of this master are in use: signing key ${fingerprint(signingKey)}`);
 }
 
 const leapMs = 60_000;

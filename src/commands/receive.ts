@@ -9,12 +9,13 @@ import { pathsFor } from '../rules/paths.ts';
 export async function runReceive(args: readonly string[], progress?: (point: PushPoint) => void): Promise<number> {
   process.umask(0o077);
   try {
-    const { peer, root, helloOnly } = parseArguments(args);
+    const { peer, root, helloOnly, login } = parseArguments(args);
     const command = process.env['SSH_ORIGINAL_COMMAND'];
     const { inbox, gate, hello, status, receipts, madeHere, fact, machineId } = pathsFor(root, '');
     const receiver: Receiver = {
       peer,
       helloOnly,
+      ...(login === undefined ? {} : { login }),
       paths: { inbox, gate, hello, status, receipts, madeHere, fact, machineId },
       admitted: leavePlace,
       stdin: process.stdin,
@@ -37,7 +38,7 @@ function leavePlace(): void {
 }
 
 // Written into authorized_keys by root: nothing of it comes from the caller.
-function parseArguments(args: readonly string[]): { peer: string; root: string; helloOnly: boolean } {
+function parseArguments(args: readonly string[]): Pick<Receiver, 'peer' | 'helloOnly' | 'login'> & { root: string } {
   const value = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
   const peer = value('--peer');
   const root = value('--root') ?? '/';
@@ -46,5 +47,6 @@ function parseArguments(args: readonly string[]): { peer: string; root: string; 
       hint: 'Type: pe-failover install',
     });
   }
-  return { peer, root, helloOnly: args.includes('--hello-only') };
+  const login = value('--login');
+  return { peer, root, helloOnly: args.includes('--hello-only'), ...(login === undefined ? {} : { login }) };
 }

@@ -37,10 +37,11 @@ function asNotInstalled(error: unknown): undefined {
 }
 
 async function reportOf(master: Master, signal: AbortSignal): Promise<StatusReport> {
-  const { certname, paths, spare, clock } = master;
+  const { certname, paths, spare, clock, ownKeys } = master;
+  const { rotation } = ownKeys;
   const view = (await askControl(paths.control, 'status', {}, { signal }).catch(() => undefined)) as
     AgentView | undefined;
-  return await reportStatus({ certname, paths, spare, now: clock.now(), streams: streamsOf(master), view });
+  return await reportStatus({ certname, paths, spare, rotation, now: clock.now(), streams: streamsOf(master), view });
 }
 
 async function render(report: StatusReport, master: Master): Promise<string> {
@@ -67,6 +68,7 @@ async function render(report: StatusReport, master: Master): Promise<string> {
   const { expectedDeletions: expected } = report;
   if (expected !== undefined)
     lines.push('', `Up to ${counted(expected.count, 'deletion')} of certificates expected until ${expected.until}`);
+  for (const sentence of report.keys) lines.push('', `Keys: ${sentence}`);
   for (const sentence of report.nearlyFull) lines.push('', sentence);
   for (const { id, sentence } of report.holds) lines.push('', `Held ${id}: ${sentence}`);
   return lines.map(printable).join('\n'); // names and reasons in it are of the other master

@@ -1,7 +1,8 @@
 import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, type Epoch } from '../rules/epoch.ts';
 import { wayOut } from '../rules/gate.ts';
-import { formatPairing, parsePairing, type Pairing } from '../rules/pairing.ts';
+import { formatPairing, parsePairing, type KnownPeer, type Pairing } from '../rules/pairing.ts';
+import type { PeerState } from '../rules/rotation.ts';
 import type { Paths } from '../rules/paths.ts';
 import type { Clock } from '../system/clock.ts';
 import { removeIfThere } from '../system/files.ts';
@@ -10,14 +11,11 @@ import { fingerprint } from '../system/sign.ts';
 import { createState, type State } from '../system/state.ts';
 import type { Greeting, Peer } from './peer.ts';
 
-/** `state/peer.json`: the other master, as it introduced itself once, or as an admin named it. */
-export interface PeerState {
-  readonly line: string;
-}
-
-export const knownPeer = async (state: State): Promise<Pairing | undefined> => {
+export const knownPeer = async (state: State): Promise<KnownPeer | undefined> => {
   const known = await state.read<PeerState>('peer');
-  return known === undefined ? undefined : parsePairing(known.line);
+  if (known === undefined) return undefined;
+  const { line, next } = known;
+  return { ...parsePairing(line), ...(next === undefined ? {} : { next: parsePairing(next) }) };
 };
 
 export interface Greeter {

@@ -3,6 +3,7 @@ import { sameEpoch } from '../rules/epoch.ts';
 import type { AcceptedDrop, Hello } from '../rules/hello.ts';
 import { formatPairing, type Pairing } from '../rules/pairing.ts';
 import { programVersion } from '../rules/program.ts';
+import type { KeyWords } from '../rules/rotation.ts';
 import { arrived, type Receipt } from '../rules/receipt.ts';
 import { listDirectory, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { seal, type Signer } from '../system/sign.ts';
@@ -21,6 +22,7 @@ export interface HelloParts {
   readonly adopt: string | undefined;
   readonly madeHere: string | undefined;
   readonly room: number | undefined;
+  readonly keyWords: KeyWords;
 }
 
 /**
@@ -46,6 +48,7 @@ export async function writeHello(parts: HelloParts): Promise<void> {
     accepted,
     receipts,
     program: programVersion,
+    ...parts.keyWords,
     ...(parts.adopt === undefined ? {} : { adopt: parts.adopt }),
     ...(parts.madeHere === undefined ? {} : { madeHere: parts.madeHere }),
     ...(parts.room === undefined ? {} : { room: parts.room }),

@@ -4,7 +4,7 @@ import { Failure, isErrno, toFailure } from '../errors.ts';
 import { parseConfirmation, type Confirmation } from '../rules/confirm.ts';
 import { compareEpochs, formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import { dropName, manifestName, parseManifest, type Manifest } from '../rules/manifest.ts';
-import type { Pairing } from '../rules/pairing.ts';
+import { signingKeysOf, type KnownPeer } from '../rules/pairing.ts';
 import { parseSigned } from '../rules/program.ts';
 import {
   isJudged,
@@ -56,7 +56,7 @@ export interface IntakeParts {
   readonly directories: { readonly inbox: string; readonly taken: string; readonly archive: string };
   readonly certname: string;
   /** The active, by the pairing line in the fact. */
-  readonly source: () => Promise<Pairing>;
+  readonly source: () => Promise<KnownPeer>;
   readonly book: ReceiptBook;
   readonly log: JobLog;
   readonly now: () => Date;
@@ -123,7 +123,8 @@ type Arrival = DropPlace & { readonly stream: string; readonly name: string };
 
 async function takeOne(parts: IntakeParts, ready: HostileTree, arrival: Arrival): Promise<void> {
   const { stream, name } = arrival;
-  const { certname: source, signingKey } = await parts.source();
+  const active = await parts.source();
+  const [source, signingKey] = [active.certname, signingKeysOf(active)];
   let signed: SignedManifest | undefined;
   try {
     await using drop = await ready.directory(name);
@@ -181,7 +182,7 @@ async function takeConfirm(parts: IntakeParts, ready: HostileTree, stream: strin
   try {
     const source = await parts.source();
     const words = parseSigned(
-      unseal(source.signingKey, 'confirm', await ready.readText('confirm', 64 * 1024)),
+      unseal(signingKeysOf(source), 'confirm', await ready.readText('confirm', 64 * 1024)),
       parseConfirmation,
     );
     const forUs = words.target === parts.certname && words.source === source.certname && words.stream === stream;

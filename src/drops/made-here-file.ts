@@ -1,7 +1,7 @@
 import { digestOfOwn, firstOf, isNothing, type MadeHere, type OwnOfCa } from '../rules/made-here.ts';
 import { programVersion } from '../rules/program.ts';
 import { readIfThere, removeIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
-import { readSealed, seal, type Signer } from '../system/sign.ts';
+import { readSealed, resealed, seal, type Signer } from '../system/sign.ts';
 
 /** What this master made itself, as one line that root signed and the gate hands on. */
 export interface MadeHereFile {
@@ -9,6 +9,8 @@ export interface MadeHereFile {
   write(own: OwnOfCa): Promise<void>;
   /** Of what stands there; undefined: nothing. */
   digest(): Promise<string | undefined>;
+  /** The same words with the key in use now. */
+  signAnew(): Promise<void>;
 }
 
 export interface MadeHereParts {
@@ -33,6 +35,12 @@ export function createMadeHereFile(parts: MadeHereParts): MadeHereFile {
   let cached: Known | undefined;
   const known = async (): Promise<Known> => (cached ??= await read(parts.path));
   return {
+    signAnew: async () => {
+      const line = await readIfThere(parts.path);
+      if (line === undefined) return;
+      const anew = resealed(parts.signer, 'made-here', line.trim());
+      await writeFileAtomic(parts.path, `${anew}\n`, parts.ownership);
+    },
     digest: async () => (await known()).digest,
     write: async (own) => {
       const said = firstOf(own);

@@ -4,7 +4,7 @@ import type { Epoch } from '../rules/epoch.ts';
 import { dropName, manifestName, parseManifest, signatureName, type Manifest } from '../rules/manifest.ts';
 import { programVersion } from '../rules/program.ts';
 import { isRunning } from '../system/exec.ts';
-import { listDirectory, readIfThere, syncDirectory } from '../system/files.ts';
+import { listDirectory, readIfThere, syncDirectory, writeFileAtomic } from '../system/files.ts';
 import type { Signer } from '../system/sign.ts';
 import type { Goods } from './delivery.ts';
 
@@ -76,6 +76,18 @@ export function createOutbox(directory: string, signer: Signer): Outbox {
       }
     },
   };
+}
+
+/** Every packed drop with the key in use now: it may have to be sent again. */
+export async function signOutboxAnew(directory: string, signer: Signer): Promise<void> {
+  for (const stream of await listDirectory(directory)) {
+    for (const name of await listDirectory(join(directory, stream))) {
+      const drop = join(directory, stream, name);
+      const text = name.startsWith('.') ? undefined : await readIfThere(join(drop, manifestName));
+      if (text !== undefined)
+        await writeFileAtomic(join(drop, signatureName), signer.sign('manifest', text), { mode: 0o600 });
+    }
+  }
 }
 
 /** Removes what killed processes left half packed: it may be as large as a dump, and in the way of the next one. */

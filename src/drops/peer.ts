@@ -4,7 +4,7 @@ import { formatEpoch, type Epoch } from '../rules/epoch.ts';
 import { parseGate, StaleLogin, type Gate } from '../rules/gate.ts';
 import { parseHello, type Hello } from '../rules/hello.ts';
 import { parseMadeHere, type MadeHere } from '../rules/made-here.ts';
-import { parsePairing, type Pairing } from '../rules/pairing.ts';
+import { parsePairing, signingKeysOf, type KnownPeer, type Pairing } from '../rules/pairing.ts';
 import { parseSigned } from '../rules/program.ts';
 import { parseReceipt, type Receipt } from '../rules/receipt.ts';
 import type { RsyncPush } from '../system/rsync.ts';
@@ -16,6 +16,8 @@ export interface Greeting {
   readonly gate: Gate;
   readonly hello: Hello;
   readonly pairing: Pairing;
+  /** It was signed with the keys that the spare told as its next ones. */
+  readonly byNext?: true;
   /** The spare's own clock then, ISO 8601. */
   readonly at: string;
 }
@@ -41,6 +43,8 @@ export interface Peer {
   push(drop: DropToPush, options: PushOptions): Promise<Receipt | undefined>;
   receipts(stream: string, since: number, waitSeconds: number, signal: AbortSignal): Promise<Receipt[]>;
   confirm(line: string, signal: AbortSignal): Promise<void>;
+  /** A signed line for the spare's root to judge. */
+  message(line: string, signal: AbortSignal): Promise<void>;
   /** What the spare made itself of the CA; undefined: nothing. */
   madeHere(signal: AbortSignal): Promise<MadeHere | undefined>;
   close(): Promise<void>;
@@ -54,7 +58,7 @@ export interface PeerParts {
   readonly host: string;
   readonly bandwidthLimit: number;
   /** The spare's pairing line as it was first taken; undefined before that. */
-  readonly known: () => Promise<Pairing | undefined>;
+  readonly known: () => Promise<KnownPeer | undefined>;
   /** Of our root: every request but `hello` carries its signature. */
   readonly signer: Signer;
 }
@@ -75,14 +79,15 @@ export function createPeer(parts: PeerParts): Peer {
         waitMs: waitSeconds * 1000,
       });
       const lines = Array.isArray(answer['receipts']) ? (answer['receipts'] as unknown[]) : [];
-      const key = await signingKey(parts);
-      return lines.map((line) => parseSigned(unseal(key, 'receipt', textIn(line)), parseReceipt));
+      const keys = await signingKeys(parts);
+      return lines.map((line) => parseSigned(unseal(keys, 'receipt', textIn(line)), parseReceipt));
     },
     confirm: async (line, signal) => void (await askSigned((nonce) => `confirm ${nonce}`, signal, { input: line })),
+    message: async (line, signal) => void (await askSigned((nonce) => `message ${nonce}`, signal, { input: line })),
     madeHere: async (signal) => {
       const { export: line } = await askSigned((nonce) => `export sync-certs ${nonce}`, signal);
       if (typeof line !== 'string') return undefined;
-      return parseSigned(unseal(await signingKey(parts), 'made-here', line), parseMadeHere);
+      return parseSigned(unseal(await signingKeys(parts), 'made-here', line), parseMadeHere);
     },
     close: () => closeSessions(parts),
   };
@@ -177,7 +182,7 @@ async function push(parts: PeerParts, drop: DropToPush, options: PushOptions): P
   if (answer === undefined) throw new Failure('unreachable', 'the spare gave no answer to a push', { where: host });
   const { receipt } = orThrow(answer, host);
   return typeof receipt === 'string'
-    ? parseSigned(unseal(await signingKey(parts), 'receipt', receipt), parseReceipt)
+    ? parseSigned(unseal(await signingKeys(parts), 'receipt', receipt), parseReceipt)
     : undefined;
 }
 
@@ -229,19 +234,21 @@ export class ClaimedOvertaken extends Failure {
 }
 
 /** The first greeting introduces the spare: its line must be signed by the key that the line itself names. */
-function verifyGreeting(answer: Answer, known: Pairing | undefined, host: string): Greeting {
+function verifyGreeting(answer: Answer, known: KnownPeer | undefined, host: string): Greeting {
   const [gateLine, helloLine] = [answer['gate'], answer['hello']];
   if (typeof gateLine !== 'string' || typeof helloLine !== 'string') {
     throw new Failure('refused', "the spare's agent has not run yet", {
       hint: 'On the spare, type: systemctl enable --now pe-failover',
     });
   }
-  const pairing = known ?? parsePairing(parseSigned(readSealed(helloLine, 'message'), parseHello).pairing);
-  if (!isSealedBy(pairing.signingKey, 'message', helloLine)) throw notTheKnownOne(pairing, host);
-  const signed = unseal(pairing.signingKey, 'message', helloLine);
+  const pairing: KnownPeer = known ?? parsePairing(parseSigned(readSealed(helloLine, 'message'), parseHello).pairing);
+  const keys = signingKeysOf(pairing);
+  if (!isSealedBy(keys, 'message', helloLine)) throw notTheKnownOne(pairing, host);
+  const signed = unseal(keys, 'message', helloLine);
   const hello = parseSigned(signed, parseHello);
-  const gate = parseSigned(signed, () => parseGate(unseal(pairing.signingKey, 'gate', gateLine)));
-  return { gate, hello, pairing, at: textIn(answer['clock']).slice(0, 40) };
+  const gate = parseSigned(signed, () => parseGate(unseal(keys, 'gate', gateLine)));
+  const byNext = isSealedBy(pairing.signingKey, 'message', helloLine) ? {} : ({ byNext: true } as const);
+  return { gate, hello, pairing, ...byNext, at: textIn(answer['clock']).slice(0, 40) };
 }
 
 /** Never replaced by its own greeting: whoever has the spare's sshd would be believed. */
@@ -258,9 +265,9 @@ async function signed(parts: PeerParts, words: string): Promise<string> {
   return withSignature(words, parts.signer.sign('request', requestText(words, certname)));
 }
 
-const signingKey = async (parts: PeerParts): Promise<string> => (await spareOf(parts)).signingKey;
+const signingKeys = async (parts: PeerParts): Promise<readonly string[]> => signingKeysOf(await spareOf(parts));
 
-async function spareOf(parts: PeerParts): Promise<Pairing> {
+async function spareOf(parts: PeerParts): Promise<KnownPeer> {
   const known = await parts.known();
   if (known !== undefined) return known;
   throw new Failure('refused', 'the spare is not known yet', {

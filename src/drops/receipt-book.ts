@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { programVersion } from '../rules/program.ts';
 import { lastSettled, parseReceipt, shortened, type Receipt } from '../rules/receipt.ts';
-import { appendLine, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
-import { readSealed, seal, type Signer } from '../system/sign.ts';
+import { appendLine, listDirectory, readIfThere, writeFileAtomic, type Ownership } from '../system/files.ts';
+import { readSealed, resealed, seal, type Signer } from '../system/sign.ts';
 
 const keep = 200;
 const rewriteAt = 2 * keep;
@@ -11,6 +11,8 @@ const rewriteAt = 2 * keep;
 export interface ReceiptBook {
   all(stream: string): Promise<Receipt[]>;
   write(receipt: Omit<Receipt, 'format' | 'n' | 'at' | 'spare' | 'program'>): Promise<Receipt>;
+  /** Every line with the key in use now: the words stay as they are. */
+  signAnew(): Promise<void>;
 }
 
 export function createReceiptBook(
@@ -24,6 +26,13 @@ export function createReceiptBook(
   const lines = async (stream: string): Promise<string[]> =>
     ((await readIfThere(path(stream))) ?? '').split('\n').slice(0, -1);
   return {
+    signAnew: async () => {
+      for (const name of await listDirectory(directory)) {
+        if (!name.endsWith('.jsonl')) continue;
+        const anew = (await lines(name.replace(/\.jsonl$/, ''))).map((line) => resealed(signer, 'receipt', line));
+        await writeFileAtomic(join(directory, name), anew.map((line) => `${line}\n`).join(''), ownership);
+      }
+    },
     all: async (stream) => (await lines(stream)).map(read),
     write: async (words) => {
       const known = await lines(words.stream);

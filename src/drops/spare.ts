@@ -2,7 +2,7 @@ import { isNews, type Confirmation, type TakenConfirmation } from '../rules/conf
 import { isEpoch } from '../rules/epoch.ts';
 import type { Gate } from '../rules/gate.ts';
 import type { Quota } from '../rules/inbox-quota.ts';
-import type { Pairing } from '../rules/pairing.ts';
+import type { KnownPeer, Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
 import { arrived, isLive } from '../rules/receipt.ts';
 import type { Clock } from '../system/clock.ts';
@@ -11,6 +11,7 @@ import type { Ownership } from '../system/files.ts';
 import { inTurn } from '../system/in-turn.ts';
 import type { JobLog } from '../system/log.ts';
 import type { Signer } from '../system/sign.ts';
+import type { KeyWords, NextKeys } from '../rules/rotation.ts';
 import { createState, type State } from '../system/state.ts';
 import { createBinding, type Binding } from './binding.ts';
 import { createEpochBook, noEpoch, type EpochBook } from './epoch-book.ts';
@@ -19,6 +20,7 @@ import { writeHello } from './hello-file.ts';
 import { createHolds, type Holds } from './holds.ts';
 import { createIntake, type Intake, type IntakeParts } from './intake.ts';
 import { createMadeHereFile, type MadeHereFile } from './made-here-file.ts';
+import { signOutboxAnew } from './outbox.ts';
 import { createReceiptBook, type ReceiptBook } from './receipt-book.ts';
 import { neededBy } from './retention.ts';
 
@@ -28,8 +30,10 @@ export interface SpareParts {
   readonly log: JobLog;
   readonly signer: Signer;
   readonly own: Pairing;
+  /** While this master changes its keys: the next ones. */
+  readonly nextKeys?: () => Promise<NextKeys | undefined>;
   /** The active, by the pairing line in the fact. */
-  readonly source: () => Promise<Pairing>;
+  readonly source: () => Promise<KnownPeer>;
   /** Of what the gate reads. */
   readonly published: Ownership;
   readonly archives: (stream: string) => number;
@@ -51,6 +55,8 @@ export interface Spare {
   readonly madeHere: MadeHereFile;
   /** Tells the gate anew who we are and what we have. */
   introduce(): Promise<void>;
+  /** All that this master's root signed and others may still read, with the key in use now; the greeting last. */
+  signAnew(): Promise<void>;
 }
 
 /** An admin's word that the active's CA shall replace what is here: `state/adopt.json`. */
@@ -78,6 +84,7 @@ export function createSpare(parts: SpareParts): Spare {
         adopt: await adoption.wanted(),
         madeHere: await madeHere.digest(),
         room: await roomForDump(paths, parts.freeSpace),
+        keyWords: await keyWords(parts, gate),
         ...{ path: paths.hello, receipts: paths.receipts, signer, own },
         book: written,
         confirmation: confirmations.last,
@@ -90,16 +97,31 @@ export function createSpare(parts: SpareParts): Spare {
     (await confirmations.take(words)) ? await introduce() : undefined;
   const intake = createIntake({ ...intakeParts(parts, book, gate, epochs), confirmed });
   return {
-    intake,
+    ...{ intake, book, gate, epochs, binding, adoption, madeHere, introduce },
     holds: createHolds(createState(paths.holds), now),
-    book,
-    gate,
-    epochs,
-    binding,
-    adoption,
-    madeHere,
-    introduce,
+    signAnew: () => signAnew(parts, { gate, written, madeHere, introduce }),
   };
+}
+
+interface Signed {
+  readonly gate: GateFile;
+  readonly written: ReceiptBook;
+  readonly madeHere: MadeHereFile;
+  readonly introduce: () => Promise<void>;
+}
+
+async function signAnew({ paths, signer }: SpareParts, { gate, written, madeHere, introduce }: Signed): Promise<void> {
+  await gate.update(() => ({}));
+  await written.signAnew();
+  await madeHere.signAnew();
+  await signOutboxAnew(paths.outbox, signer);
+  await introduce();
+}
+
+async function keyWords({ nextKeys }: SpareParts, gate: GateFile): Promise<KeyWords> {
+  const next = await nextKeys?.();
+  const accepts = (await gate.read().catch(() => undefined))?.logins; // one that cannot be read is made anew
+  return { ...(next === undefined ? {} : { next }), ...(accepts === undefined ? {} : { accepts }) };
 }
 
 const settledIn = (binding: Binding, quota: Quota) => async (): Promise<Pick<Gate, 'machine' | 'quota'>> => {
@@ -110,6 +132,7 @@ const settledIn = (binding: Binding, quota: Quota) => async (): Promise<Pick<Gat
 /** A word is in the greeting as soon as it is written. */
 const announcing = (written: ReceiptBook, epochs: EpochBook, introduce: () => Promise<void>): ReceiptBook => ({
   all: written.all,
+  signAnew: written.signAnew,
   write: async (words) => {
     const receipt = await written.write(words);
     if (isLive(receipt)) await epochs.applied(receipt.stream, receipt.epoch);

@@ -17,7 +17,7 @@ import { parseSigned } from '../rules/program.ts';
 import type { HostileTree } from '../system/beneath.ts';
 import { demandSpace } from '../system/file-systems.ts';
 import { copyHashing, listDirectory, readIfThere, syncDirectory, writeFileAtomic } from '../system/files.ts';
-import { verifySignature } from '../system/sign.ts';
+import { verifySignature, type PublicKeys } from '../system/sign.ts';
 
 /** What a drop must be to be taken out of the inbox. */
 export interface Expected {
@@ -26,8 +26,8 @@ export interface Expected {
   readonly name: string;
   readonly source: string;
   readonly target: string;
-  /** The source's signing key. */
-  readonly signingKey: string;
+  /** The source's: either, while it changes its keys. */
+  readonly signingKey: PublicKeys;
 }
 
 /** A manifest whose signature, stream, source, target and name are right, and the exact text that was signed. */

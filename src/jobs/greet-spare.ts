@@ -14,7 +14,7 @@ export interface GreetSpareTools extends Pick<Sender, 'greet'> {
  */
 export function createGreetSpare(
   { greet, newsFor }: GreetSpareTools,
-  note: (greeting: Greeting) => Promise<void>,
+  note: (greeting: Greeting, signal: AbortSignal) => Promise<void>,
   everyMs: number,
 ): Job {
   return {
@@ -23,7 +23,7 @@ export function createGreetSpare(
     triggers: [{ kind: 'start' }, { kind: 'every', ms: everyMs }],
     run: async ({ signal, wake }) => {
       const greeting = await greet(signal);
-      await note(greeting);
+      await note(greeting, signal);
       for (const job of await newsFor(greeting)) wake?.(job);
       const { gate } = greeting;
       const closed = gate.closed === undefined ? '' : `, closed: ${gate.closed}`;

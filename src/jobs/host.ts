@@ -1,3 +1,4 @@
+import type { Greeting } from '../drops/peer.ts';
 import type { Spare } from '../drops/spare.ts';
 import type { AgentRuns } from '../puppet/agent-runs.ts';
 import type { Classifier } from '../puppet/classifier.ts';
@@ -67,6 +68,8 @@ export interface JobHost {
   readonly classifier: Classifier;
   /** PostgreSQL as its superuser. */
   readonly admin: Postgres;
+  /** What the spare is to be told of keys, as a signed line, after a greeting of it. */
+  readonly answerOnKeys: (greeting: Greeting) => Promise<string | undefined>;
   /** Registers what must be closed when the role is left. */
   readonly onClose: (close: () => void) => void;
 }

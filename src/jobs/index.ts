@@ -43,7 +43,7 @@ export function activeJobs(
   const { paths, settings } = host;
   const { delivery } = sender;
   const work = (job: string): string => join(paths.work, job);
-  const note = (greeting: Greeting): Promise<void> => noteGreeting(createState(paths.streams), greeting);
+  const note = noteOf(host, sender);
   const jobs = [
     createSyncCerts({
       cadir: host.cadir,
@@ -69,9 +69,21 @@ export function activeJobs(
     fetchMadeHere(host, sender),
   ];
   return [
-    createGreetSpare({ greet: sender.greet, newsFor: newsFrom(host, sender) }, note, greetMs),
+    createGreetSpare({ greet: sender.greetAnew, newsFor: newsFrom(host, sender) }, note, greetMs),
     ...jobs.filter(({ name }) => settings.enabled(name)),
   ];
+}
+
+/** What a greeting says is noted, and answered where keys change; once, because nobody reads it where the spare's agent does not run. */
+function noteOf({ paths, answerOnKeys }: JobHost, { peer }: Pick<Sender, 'peer'>) {
+  let answered: string | undefined;
+  return async (greeting: Greeting, signal: AbortSignal): Promise<void> => {
+    await noteGreeting(createState(paths.streams), greeting);
+    const line = await answerOnKeys(greeting);
+    if (line === undefined || greeting.hello.at === answered) return;
+    await peer.message(line, signal);
+    answered = greeting.hello.at;
+  };
 }
 
 const greetMs = 30_000;

@@ -1,6 +1,6 @@
 import { Failure } from '../errors.ts';
 import { formatEpoch } from '../rules/epoch.ts';
-import { noRoleYet, StaleLogin, type Gate } from '../rules/gate.ts';
+import { noRoleYet, peerKeysOf, StaleLogin, type Gate } from '../rules/gate.ts';
 import { requestText } from '../rules/signed-request.ts';
 import { fingerprint, verifySignature } from '../system/sign.ts';
 import { demandOpen, enter, readGate, type Receiver } from './gate.ts';
@@ -48,7 +48,8 @@ function whyUnsigned(gate: Gate | undefined, caller: string, signature: Request[
       `the request is not signed: an older pe-failover runs on ${caller}`,
       'Install the same version on both masters',
     );
-  if (verifySignature(peerKey, 'request', requestText(signature.covers, certname), signature.value)) return undefined;
+  if (verifySignature(peerKeysOf(gate), 'request', requestText(signature.covers, certname), signature.value))
+    return undefined;
   return refused(
     `the request is not signed by ${caller} for ${certname}: its signing key is known here as ${fingerprint(peerKey)}`,
     `If ${caller} was installed anew, type there: pe-failover install --active, and on ${certname}: pe-failover install --passive --auth-key "LINE", with the line that it prints`,

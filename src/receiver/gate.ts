@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { Failure, isErrno } from '../errors.ts';
 import type { Epoch } from '../rules/epoch.ts';
-import { isGate, isRival, judgeEntry, rivalName, type Gate } from '../rules/gate.ts';
+import { isGate, isRival, judgeEntry, rivalName, StaleLogin, type Gate } from '../rules/gate.ts';
 import { isOtherId, machineIdOf } from '../rules/machine.ts';
 import { readBytesIfThere, readIfThere } from '../system/files.ts';
 import { readSealed } from '../system/sign.ts';
@@ -27,6 +27,8 @@ export interface Receiver {
   readonly peer: string;
   /** This master left the passive role: the key may only ask who we are. */
   readonly helloOnly: boolean;
+  /** Id of the keys with which the connection logged in: from authorized_keys, too. */
+  readonly login?: string;
   readonly paths: ReceiverPaths;
   /** The peer's root calls: from now on the request may take its time. */
   readonly admitted?: () => void;
@@ -59,6 +61,13 @@ export async function refuseCopy({ paths }: Receiver): Promise<void> {
   const gate = await readGate(paths.gate);
   if (gate === undefined || !isOtherId(gate.machine, machineIdOf((await readIfThere(paths.machineId)) ?? ''))) return;
   throw new Failure('refused', 'refused', { why: 'the state here belongs to another machine: this is a copy' });
+}
+
+/** sshd looks at the key at the login alone, and a connection stays open for days: one of a key that was changed ends here. */
+export async function refuseOldLogin({ paths, login }: Receiver): Promise<void> {
+  const gate = await readGate(paths.gate);
+  if (gate?.logins === undefined || (login !== undefined && gate.logins.includes(login))) return;
+  throw new StaleLogin('this connection logged in with a key that is known no more');
 }
 
 /** Undefined: not there, or not for us to read. An editor made it anew, and the agent gives its mode back in a moment. */

@@ -3,7 +3,7 @@ import { StaleLogin } from '../rules/gate.ts';
 import { namingDisk } from '../system/file-systems.ts';
 import { admit } from './admission.ts';
 import { hello, keepConfirm, keepMessage, madeHere, receiptsSince, status, type Answer } from './answers.ts';
-import { refuseCopy, type Receiver } from './gate.ts';
+import { refuseCopy, refuseOldLogin, type Receiver } from './gate.ts';
 import { takePush } from './push.ts';
 import { parseRequest, type Request } from './request.ts';
 
@@ -16,6 +16,7 @@ export async function receive(receiver: Receiver, command: string | undefined): 
   try {
     request = parseRequest(command);
     await refuseCopy(receiver);
+    await refuseOldLogin(receiver);
     await admit(receiver, request);
     if (request.verb !== 'hello') receiver.admitted?.();
     say(receiver, request.verb, request.nonce, { ok: true, ...(await answer(receiver, request)) });

@@ -1,7 +1,7 @@
 import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, isEpoch, type Epoch } from './epoch.ts';
 import { isQuota, type Quota } from './inbox-quota.ts';
-import type { Pairing } from './pairing.ts';
+import { isKeysId, keysId, linesOf, type KnownPeer } from './pairing.ts';
 
 /** What the receiver goes by; signed by root, written at each transition. */
 export interface Gate {
@@ -13,6 +13,10 @@ export interface Gate {
   readonly peer?: string;
   /** The key with which the peer's root signs, base64 DER: known together with `peer`. */
   readonly peerKey?: string;
+  /** While the peer changes its keys: the other one with which it may sign. */
+  readonly nextPeerKey?: string | undefined;
+  /** Ids of the peer's keys that are let in: a connection that logged in with others gets nothing. */
+  readonly logins?: readonly string[];
   /** ISO 8601. */
   readonly since: string;
   /** sha256 of the fact file's text that this role was judged from: any edit closes the gate until it is judged anew. */
@@ -25,7 +29,7 @@ export interface Gate {
   readonly machine?: string;
 }
 
-/** The caller's connection logged in when its key was narrowed, and it is not any more: a new login is let in. */
+/** The caller's connection logged in when its key was narrowed, or with a key that is known no more: a new login may be let in. */
 export class StaleLogin extends Failure {
   constructor(why: string, where?: string) {
     super('refused', 'refused', { why, ...(where === undefined ? {} : { where }) });
@@ -71,13 +75,37 @@ export function judgeEntry(
 }
 
 /** What a gate file says of the other master. */
-export const peerIn = (peer: Pairing | undefined): Pick<Gate, 'peer' | 'peerKey'> =>
-  peer === undefined ? {} : { peer: peer.certname, peerKey: peer.signingKey };
+export const peerIn = (peer: KnownPeer | undefined): Pick<Gate, PeerField> =>
+  peer === undefined
+    ? {}
+    : {
+        peer: peer.certname,
+        peerKey: peer.signingKey,
+        nextPeerKey: peer.next?.signingKey,
+        logins: linesOf(peer).map(keysId),
+      };
+
+type PeerField = 'peer' | 'peerKey' | 'nextPeerKey' | 'logins';
+
+/** Whether a gate file says just this of the other master. */
+export function saysOfPeer(gate: Gate, peer: KnownPeer): boolean {
+  const words = peerIn(peer);
+  return (
+    (['peer', 'peerKey', 'nextPeerKey'] as const).every((name) => gate[name] === words[name]) &&
+    String(gate.logins) === String(words.logins)
+  );
+}
+
+/** Those with which the peer may sign its requests. */
+export const peerKeysOf = ({ peerKey, nextPeerKey }: Gate): string[] =>
+  [peerKey, nextPeerKey].filter((key) => key !== undefined);
 
 /** The same, of an earlier gate file. */
-export const peerOfGate = (gate: Gate | undefined): Pick<Gate, 'peer' | 'peerKey'> => ({
+export const peerOfGate = (gate: Gate | undefined): Pick<Gate, PeerField> => ({
   ...(gate?.peer === undefined ? {} : { peer: gate.peer }),
   ...(gate?.peerKey === undefined ? {} : { peerKey: gate.peerKey }),
+  ...(gate?.nextPeerKey === undefined ? {} : { nextPeerKey: gate.nextPeerKey }),
+  ...(gate?.logins === undefined ? {} : { logins: gate.logins }),
 });
 
 /** What an overtaken active's admin does; `role`: what the other master is now. */
@@ -111,8 +139,13 @@ export function isGate(value: unknown): value is Gate {
     isEpoch(gate.epoch) &&
     optionalText(gate.peer) &&
     optionalText(gate.peerKey) &&
+    optionalText(gate.nextPeerKey) &&
+    (gate.logins === undefined || isLogins(gate.logins)) &&
     optionalText(gate.closed) &&
     optionalText(gate.machine) &&
     (gate.quota === undefined || isQuota(gate.quota))
   );
 }
+
+const isLogins = (value: unknown): boolean =>
+  Array.isArray(value) && value.every((id) => typeof id === 'string' && isKeysId(id));

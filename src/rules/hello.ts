@@ -2,6 +2,7 @@ import { Failure } from '../errors.ts';
 import { isEpoch, type Epoch } from './epoch.ts';
 import { fieldsOf, type Refuse } from './fields.ts';
 import { isDigest, isStream } from './manifest.ts';
+import { parseKeyWords, type KeyWords } from './rotation.ts';
 
 export interface AcceptedDrop {
   readonly epoch: Epoch;
@@ -12,7 +13,7 @@ export interface AcceptedDrop {
 }
 
 /** What a master tells its peer of itself; signed by its root, and kept beside the gate file. */
-export interface Hello {
+export interface Hello extends KeyWords {
   readonly format: 1;
   /** When root signed this, by its own clock. */
   readonly at: string;
@@ -80,6 +81,7 @@ export function parseHello(value: unknown): Hello {
     ...adopt,
     ...field.optionalText('madeHere', 100),
     ...(field.raw('room') === undefined ? {} : { room: field.count('room', 0) }),
+    ...parseKeyWords(value, 'hello', refuse),
     ...field.optionalText('program', 40),
   };
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Failure } from '../errors.ts';
 
 /** What one master must know of the other: one string to copy, an ssh public key whose comment holds the rest. */
@@ -10,6 +11,22 @@ export interface Pairing {
   /** `ssh-ed25519 AAAA...`: the key of that master's sshd. */
   readonly hostKey: string;
 }
+
+/** The other master. While it changes its keys both lines count: it may use the keys of either. */
+export interface KnownPeer extends Pairing {
+  readonly next?: Pairing;
+}
+
+/** Every line of it that counts, the one in use first. */
+export const linesOf = (peer: KnownPeer): readonly Pairing[] => [peer, ...(peer.next === undefined ? [] : [peer.next])];
+
+export const signingKeysOf = (peer: KnownPeer): readonly string[] => linesOf(peer).map(({ signingKey }) => signingKey);
+
+/** Names the two keys of a pairing line, 16 hexadecimal digits. */
+export const keysId = ({ transferKey, signingKey }: Pairing): string =>
+  createHash('sha256').update(`${transferKey} ${signingKey}`).digest('hex').slice(0, 16);
+
+export const isKeysId = (text: string): boolean => /^[0-9a-f]{16}$/.test(text);
 
 const base64 = /^[A-Za-z0-9+/]{40,4000}={0,2}$/;
 const keyType = /^(ssh-ed25519|ecdsa-sha2-nistp256|ecdsa-sha2-nistp384|ecdsa-sha2-nistp521|ssh-rsa)$/;

@@ -8,6 +8,8 @@ export interface Paths {
     readonly transfer: string;
     readonly signing: string;
     readonly knownHosts: string;
+    /** Of a change of keys: those that take the place of the ones above. */
+    readonly next: { readonly transfer: string; readonly signing: string };
   };
   /** `pe_failover_mode` and the rest: what an admin edits. */
   readonly fact: string;
@@ -89,6 +91,7 @@ const keysIn = (directory: string): Paths['keys'] => ({
   transfer: `${directory}/transfer`,
   signing: `${directory}/signing.pem`,
   knownHosts: `${directory}/known_hosts`,
+  next: { transfer: `${directory}/next-transfer`, signing: `${directory}/next-signing.pem` },
 });
 
 /** An ssh control socket's directory must be short (49 bytes), whatever the root; `rootHash8` is of its real path. */

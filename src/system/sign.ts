@@ -13,6 +13,9 @@ import { Failure } from '../errors.ts';
 /** What a signature was made for: one made for a receipt is worth nothing as a gate. */
 export type Purpose = 'manifest' | 'gate' | 'receipt' | 'confirm' | 'message' | 'made-here' | 'request';
 
+/** One of them signed. */
+export type PublicKeys = string | readonly string[];
+
 export interface Signer {
   /** Base64 of the DER form, as it stands in a pairing line. */
   readonly publicKey: string;
@@ -52,7 +55,11 @@ export async function loadSigner(path: string): Promise<Signer> {
 }
 
 /** False for a wrong signature and for anything that is no key or no signature at all. */
-export function verifySignature(publicKey: string, purpose: Purpose, text: string, signature: string): boolean {
+export function verifySignature(keys: PublicKeys, purpose: Purpose, text: string, signature: string): boolean {
+  return [keys].flat().some((key) => isSignedBy(key, purpose, text, signature));
+}
+
+function isSignedBy(publicKey: string, purpose: Purpose, text: string, signature: string): boolean {
   try {
     const key = createPublicKey({ key: Buffer.from(publicKey, 'base64'), format: 'der', type: 'spki' });
     return verifyBytes(hashOf(key), bytesFor(purpose, text), key, Buffer.from(signature, 'base64'));
@@ -67,24 +74,30 @@ export function seal(signer: Signer, purpose: Purpose, value: unknown): string {
   return JSON.stringify({ body, signature: signer.sign(purpose, body) });
 }
 
-/** The value of a sealed line. Throws `bad-data` unless that key signed it for that purpose. */
-export function unseal(publicKey: string, purpose: Purpose, line: string): unknown {
+/** The value of a sealed line. Throws `bad-data` unless that key, or one of them, signed it for that purpose. */
+export function unseal(keys: PublicKeys, purpose: Purpose, line: string): unknown {
   const { body, signature } = parseSealed(line, purpose);
-  if (!verifySignature(publicKey, purpose, body, signature)) {
+  if (!verifySignature(keys, purpose, body, signature)) {
     throw new Failure('bad-data', `${purpose} refused`, { why: "it does not carry the peer's signature" });
   }
   return parseBody(body, purpose);
 }
 
 /** Did that key sign this line for that purpose? Throws `bad-data` for what is no signed line. */
-export function isSealedBy(publicKey: string, purpose: Purpose, line: string): boolean {
+export function isSealedBy(keys: PublicKeys, purpose: Purpose, line: string): boolean {
   const { body, signature } = parseSealed(line, purpose);
-  return verifySignature(publicKey, purpose, body, signature);
+  return verifySignature(keys, purpose, body, signature);
 }
 
 /** The value of a sealed line whose file only root can write: nothing is verified. */
 export function readSealed(line: string, purpose: Purpose): unknown {
   return parseBody(parseSealed(line, purpose).body, purpose);
+}
+
+/** The same text, signed by another key of ours. */
+export function resealed(signer: Signer, purpose: Purpose, line: string): string {
+  const { body } = parseSealed(line, purpose);
+  return JSON.stringify({ body, signature: signer.sign(purpose, body) });
 }
 
 /** How an admin compares keys by eye: `SHA256:` and base64 without padding, as ssh prints them. */

@@ -54,6 +54,7 @@ export async function startLyingGate(): Promise<LyingGate> {
       await new Promise(setImmediate);
       return gate.onAsked();
     },
+    message: () => Promise.resolve(),
     confirm: () => Promise.resolve(),
     madeHere: () => Promise.resolve(undefined),
     close: () => Promise.resolve(),

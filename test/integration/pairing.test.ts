@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { installChanges, type InstallOrder } from '../../src/agent/installation.ts';
 import { createAuthorizedKeys } from '../../src/drops/authorized-keys.ts';
 import { noEpoch } from '../../src/drops/epoch-book.ts';
+import { peerIn } from '../../src/rules/gate.ts';
 import { exec } from '../../src/system/exec.ts';
 import { createAgentPair, placed, secretOf, startBoth, type AgentMaster } from '../helpers/agents.ts';
 import { createTestSender, pathsBelow, program, startPair, type TestMaster, type TestPair } from '../helpers/pair.ts';
@@ -69,10 +70,11 @@ describe('another spare', () => {
       await sender.close();
     }
   };
-  const letIn = async ({ b }: TestPair, { pairing }: TestMaster): Promise<void> => {
+  const letIn = async ({ b, spare }: TestPair, { pairing }: TestMaster): Promise<void> => {
     const ownership = { mode: 0o640 };
     const keys = createAuthorizedKeys({ path: b.paths.authorizedKeys, program, root: b.root, ownership });
     await keys.write(pairing, 'drops');
+    await spare.gate.update(() => peerIn(pairing));
   };
 
   it('takes the place of the known one when an admin installs with its name, never by its greeting', async () => {

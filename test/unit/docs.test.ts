@@ -90,7 +90,7 @@ const verbs = new Map(
   textOf('src/cli.ts')
     .split(/^ {4}command: '/m)
     .slice(1)
-    .map((part) => [/^[a-z]+/.exec(part)?.[0] ?? '', part] as const),
+    .map((part) => [/^[a-z-]+/.exec(part)?.[0] ?? '', part] as const),
 );
 const common = new Set(['root', 'help', 'version']);
 

@@ -133,7 +133,7 @@ describe(
             const line = keyLine({ program: launcher, root: '/' }, pairing, 'hello-only');
             expect(isOurKeyLine(line)).toBe(true);
             expect(line).toMatch(
-              /^restrict,command="[^" ]+ receive --peer [a-z0-9._-]+ --hello-only" \S+ [A-Za-z0-9+/=]+ pe-failover:[a-z0-9._-]+$/,
+              /^restrict,command="[^" ]+ receive --peer [a-z0-9._-]+ --hello-only --login [0-9a-f]{16}" \S+ [A-Za-z0-9+/=]+ pe-failover:[a-z0-9._-]+$/,
             );
           }
         },

@@ -8,7 +8,9 @@ import { parseHello } from '../../src/rules/hello.ts';
 import { parseMadeHere } from '../../src/rules/made-here.ts';
 import { isDigest, isStream, parseManifest, pathProblem, payloadOf } from '../../src/rules/manifest.ts';
 import { isOwnership, rolesOfOwnership } from '../../src/rules/ownership.ts';
+import { isKeysId } from '../../src/rules/pairing.ts';
 import { parseReceipt, receiptStates, shortened } from '../../src/rules/receipt.ts';
+import { parseKeyMessage } from '../../src/rules/rotation.ts';
 import { isSealedBy, readSealed, unseal } from '../../src/system/sign.ts';
 import * as some from '../helpers/arbitrary-drops.ts';
 import { fuzz, fuzzMs } from '../helpers/fuzz.ts';
@@ -95,7 +97,9 @@ describe(
     });
 
     test('a greeting', () => {
-      fuzz(anyOf(drawn(some.aHello)), {
+      const keys = { next: { pairing: 'a', proof: 'b' }, accepts: ['0123456789abcdef'] };
+      const right = drawn(some.aHello).map((one, n) => (n % 2 === 0 ? one : { ...one, ...keys }));
+      fuzz(anyOf(right), {
         parse: parseHello,
         refusedAs: ['bad-data'],
         accepted: (hello) => {
@@ -105,6 +109,22 @@ describe(
           }
           for (const n of Object.values(hello.receipts ?? {})) expect(n).toBeGreaterThanOrEqual(1);
           atMost(hello.pairing, 20_000);
+          atMost(hello.next?.pairing, 20_000);
+          for (const id of hello.accepts ?? []) expect(isKeysId(id)).toBe(true);
+        },
+      });
+    });
+
+    test('a message on keys', () => {
+      const right = { format: 1, kind: 'keys', source: 'a', target: 'b', accepts: ['0123456789abcdef'] };
+      fuzz(anyOf([right, { ...right, next: { pairing: 'a', proof: 'b' }, program: '1.0.0' }]), {
+        parse: parseKeyMessage,
+        refusedAs: ['bad-data'],
+        accepted: (words) => {
+          if (words === undefined) return; // of another kind
+          expect(parseKeyMessage(printed(words))).toEqual(words);
+          for (const text of [words.source, words.target]) atMost(text, 255);
+          for (const id of words.accepts ?? []) expect(isKeysId(id)).toBe(true);
         },
       });
     });
@@ -121,7 +141,8 @@ describe(
     });
 
     test('a gate file', () => {
-      fuzz(anyOf([aGate, { ...aGate, role: 'active', closed: 'a', machine: 'b' }]), {
+      const more = { nextPeerKey: 'c', logins: ['0123456789abcdef'] };
+      fuzz(anyOf([aGate, { ...aGate, ...more, role: 'active', closed: 'a', machine: 'b' }]), {
         parse: parseGate,
         refusedAs: ['bad-data'],
         accepted: (gate) => {
