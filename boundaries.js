@@ -11,7 +11,9 @@ export const mayImport = {
   jobs: ['drops', 'puppet', 'system', 'rules'],
   receiver: ['system', 'rules'],
   agent: ['jobs', 'drops', 'puppet', 'system', 'rules'],
-  commands: ['agent', 'drops', 'puppet', 'receiver', 'system', 'rules'],
+  procedures: ['agent', 'drops', 'puppet', 'system', 'rules'],
+  verbs: ['commands'],
+  commands: ['procedures', 'agent', 'drops', 'puppet', 'receiver', 'system', 'rules'],
 };
 
 /** The only files that may import a dependency. One without a door fails the test. */
@@ -36,14 +38,23 @@ export const doors = {
   'node-cron': ['src/system/clock.ts'],
   yaml: ['src/config.ts', 'src/system/fact.ts'],
   zod: ['src/config.ts'],
-  yargs: ['src/cli.ts'],
+  yargs: ['src/cli.ts', 'src/verbs/verb.ts'],
+  listr2: ['src/system/terminal.ts'],
 };
 
 const message = (text) => ({ message: text });
 const spellings = (name) =>
   isBuiltin(`node:${name}`) ? [name, `node:${name}`, `${name}/*`, `node:${name}/*`] : [name, `${name}/*`];
 const top = {
-  group: ['**/cli.ts', '**/app.ts', '**/config.ts', '**/role-work.ts', '**/surroundings.ts'],
+  group: [
+    '**/cli.ts',
+    '**/app.ts',
+    '**/config.ts',
+    '**/role-work.ts',
+    '**/order-work.ts',
+    '**/procedure-work.ts',
+    '**/surroundings.ts',
+  ],
   ...message('wiring happens at the top only'),
 };
 const ownRules = {
@@ -78,7 +89,7 @@ const closedDoors = (file) =>
 const restrict = (files, patterns) => ({ files, rules: { 'no-restricted-imports': ['error', { patterns }] } });
 const folderOf = (file) => (file.split('/').length > 2 ? file.split('/')[1] : undefined);
 
-const noDynamicImport = { selector: 'ImportExpression', ...message('only cli.ts loads modules lazily') };
+const noDynamicImport = { selector: 'ImportExpression', ...message('only cli.ts and verbs/ load modules lazily') };
 const noTypeImport = { selector: 'TSImportType', ...message('import the type at the top') };
 const noFsWatch = {
   selector: 'ImportDeclaration[source.value=/^(node:)?fs/] ImportSpecifier[imported.name=/^watch/]',
@@ -145,12 +156,13 @@ export default [
   restrict(
     ['src/cli.ts'],
     [
-      { regex: '^\\./(?!commands/|errors\\.ts$)', ...message('cli.ts sees commands/ and errors.ts') },
+      { regex: '^\\./(?!commands/|verbs/|errors\\.ts$)', ...message('cli.ts sees commands/, verbs/ and errors.ts') },
       ...closedDoors('src/cli.ts'),
     ],
   ),
   restrict(['src/jobs/*/**/*.ts'], [...jobLayer, insideAJobFolder, ...closedDoors()]),
   restrict(['src/jobs/index.ts'], [...jobLayer, ...closedDoors()]),
   syntax(['src/system/watch.ts'], noDynamicImport, noTypeImport),
+  syntax(['src/verbs/*.ts'], noTypeImport, noFsWatch, noWholeFs),
   rulesArePure,
 ];

@@ -1,8 +1,10 @@
 import { userInfo } from 'node:os';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { AgentView } from './agent/agent.ts';
 import type { RoleWork } from './agent/role-session.ts';
 import { answerGreeting, type KeyCareParts } from './agent/key-care.ts';
+import { reportStatus, type StatusReport } from './agent/status.ts';
 import type { OwnUnits } from './agent/own-units.ts';
 import type { Config } from './config.ts';
 import { jobConfig, program, template, type Host, type Master } from './app.ts';
@@ -256,6 +258,13 @@ function withDefaults(
     volatile: or(database.volatile, defaultVolatile[database.name] ?? []),
   };
 }
+
+/** How this master stands. `view`: of its agent; undefined: none answers. */
+export const reportOf = (master: Master, view: AgentView | undefined): Promise<StatusReport> =>
+  reportStatus({
+    ...{ certname: master.certname, paths: master.paths, spare: master.spare, now: master.clock.now() },
+    ...{ rotation: master.ownKeys.rotation, streams: streamsOf(master), view },
+  });
 
 /** The streams of this pair, with how long each may be silent. */
 export function streamsOf({ config }: Master): { name: string; limitMs: number }[] {

@@ -1,4 +1,3 @@
-import { toFailure } from '../errors.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import type { OwnKeys } from '../drops/own-keys.ts';
 import type { PeerKeys } from '../drops/peer-keys.ts';
@@ -12,7 +11,7 @@ import type { JobLog } from '../system/log.ts';
 import { seal } from '../system/sign.ts';
 import { createState } from '../system/state.ts';
 import type { AgentView } from './agent.ts';
-import { isWaitingSince, readMessage, takeMessages } from './key-messages.ts';
+import { isWaitingSince, type HeardKeys } from './messages.ts';
 
 export interface KeyCareParts {
   readonly paths: Paths;
@@ -24,22 +23,12 @@ export interface KeyCareParts {
   readonly log: JobLog;
 }
 
-/** Hears what the other master says of keys, in messages, and lets in those that count. Done again and again, in any role. True when that changed. */
-export async function followPeer(parts: KeyCareParts): Promise<boolean> {
-  const { paths, clock, certname, ownKeys, peerKeys, log } = parts;
-  const peer = await knownPeer(createState(paths.state));
-  if (peer === undefined) return false;
-  for (const line of await takeMessages(paths.inbox, clock.now())) {
-    try {
-      const heard = readMessage(line, peer, certname);
-      if (heard === undefined) continue;
-      await peerKeys.hear(heard.words, heard.byNext);
-      await ownKeys.heard(heard.words.accepts ?? []);
-    } catch (error) {
-      const failure = toFailure(error);
-      if (failure.class !== 'bad-data') throw failure;
-      log.warning(failure.message);
-    }
+/** Hears what the other master said of keys, in messages, and lets in those that count. Done again and again, in any role. True when that changed. */
+export async function followPeer(parts: KeyCareParts, heard: readonly HeardKeys[]): Promise<boolean> {
+  if ((await knownPeer(createState(parts.paths.state))) === undefined) return false;
+  for (const { keys, byNext } of heard) {
+    await parts.peerKeys.hear(keys, byNext);
+    await parts.ownKeys.heard(keys.accepts ?? []);
   }
   return await settle(parts);
 }

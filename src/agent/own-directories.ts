@@ -49,6 +49,7 @@ function listed(paths: Paths): Directory[] {
     { path: paths.data, mode: 0o710, owner: 'root:transfer' },
     { path: paths.state, mode: 0o710, owner: 'root:transfer' },
     { path: paths.receipts, mode: 0o750, owner: 'root:transfer' },
+    { path: paths.replies, mode: 0o750, owner: 'root:transfer' },
     ...inbox.map((name) => ({ path: `${paths.inbox}${name}`, mode: 0o700, owner: 'transfer' as const })),
     ...rootOnly.map((path) => ({ path, mode: 0o700, owner: 'root' as const })),
     { path: paths.home, mode: 0o755, owner: 'root' },

@@ -3,21 +3,24 @@ import { findOverQuota } from '../agent/over-quota.ts';
 import { createAgent, type Agent, type AgentView } from '../agent/agent.ts';
 import { createDeadMan, type DeadMan } from '../agent/dead-man.ts';
 import { followPeer, isTimeToSwitch } from '../agent/key-care.ts';
+import { hearMessages } from '../agent/messages.ts';
+import { createOrderDesk, type OrderDesk } from '../agent/order-desk.ts';
 import { oldLineInFact } from '../agent/key-report.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
-import { reportStatus } from '../agent/status.ts';
 import { toFailure } from '../errors.ts';
-import { writeFileAtomic } from '../system/files.ts';
+import { ensureDirectory, writeFileAtomic } from '../system/files.ts';
 import { createHttpClient } from '../system/http-client.ts';
 import { isBusy } from '../system/lock.ts';
 import { whyForbidden } from '../agent/witness.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
 import { foreignState, openHost, openMasterPatiently, type Master } from '../app.ts';
-import { keyCare, settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
+import { keyCare, reportOf, settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
+import { orderHandlers } from '../order-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
+import { createReplies } from '../drops/replies.ts';
 import { largestDump, pruneAll, type RetentionParts } from '../drops/retention.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import { peerOf } from '../drops/named-peer.ts';
@@ -67,7 +70,7 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Ag
   const living = AbortSignal.any([signal, over.signal]);
   const beside = [
     publishStatus(master, view, living),
-    careForKeys(master, agent, living),
+    careForPeer(master, agent, living),
     endInterrupted(master, living),
     housekeeping.run(living),
   ];
@@ -154,27 +157,19 @@ const publishMs = 10_000;
 
 /** What the peer may ask the gate for, and what the page shows: written anew every few seconds. What it says too long is an alarm. */
 async function publishStatus(master: Master, view: () => AgentView, signal: AbortSignal): Promise<void> {
-  const { certname, paths, spare, clock, published, session } = master;
+  const { paths, spare, clock, published, session } = master;
   const alarm = createSilenceAlarm(master.log.forJob('agent'), clock);
   const deadMan = deadManOf(master);
   signal.addEventListener('abort', () => deadMan?.close(), { once: true });
   let failing = false;
   while (!signal.aborted) {
     try {
-      const report = await reportStatus({
-        certname,
-        paths,
-        spare,
-        rotation: master.ownKeys.rotation,
-        now: clock.now(),
-        streams: streamsOf(master),
-        view: view(),
-      });
+      const report = await reportOf(master, view());
       alarm(report);
       deadMan?.hear(report);
       await writeFileAtomic(paths.status, JSON.stringify(report), published);
-      // Its time is what the active's confirmations are dated by.
-      if (report.role === 'passive') await spare.introduce();
+      // Its time is what the other master's confirmations and orders are dated by.
+      if (report.role === 'active' || report.role === 'passive') await spare.introduce();
       const gate = await spare.gate.read();
       const told = [await findRival(paths.inbox, gate), await findOverQuota(paths.inbox, gate)];
       if (failing) master.log.worked('agent');
@@ -188,20 +183,27 @@ async function publishStatus(master: Master, view: () => AgentView, signal: Abor
   }
 }
 
-const keysMs = 2_000;
+const peerMs = 1_000;
 /** Below a root of its own there is no transfer user whose connections are ours to end. */
 const nobody = (): Promise<number> => Promise.resolve(0);
 
-/** A change of keys, on either side: what the other master says is heard, and a switch that is due gets a new role session. */
-async function careForKeys(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
+/** What the other master says: its orders are carried out, and a change of keys, on either side, goes on. */
+async function careForPeer(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
   const { log, clock, session } = master;
   const parts = keyCare(master);
+  const desk = await openOrderDesk(master, () => agent.view());
   const ids = master.system ? await master.transferIds() : undefined;
   const sessions = ids === undefined ? undefined : createOldSessions(ids.uid);
   let [failing, isNews] = [false, true];
   while (!signal.aborted) {
     try {
-      isNews = (await followPeer(parts)) || isNews;
+      const heard = await hearMessages({ ...master, log: parts.log });
+      for (const message of heard) if ('order' in message) await desk.hear(message.order);
+      isNews =
+        (await followPeer(
+          parts,
+          heard.flatMap((one) => ('keys' in one ? [one] : [])),
+        )) || isNews;
       const old = isNews ? await oldLineInFact(master.paths) : undefined;
       if (old !== undefined) parts.log.warning(old);
       isNews = false;
@@ -213,8 +215,19 @@ async function careForKeys(master: Master, agent: Agent, signal: AbortSignal): P
       log.failed('agent', session.explain(toFailure(error)));
       failing = true;
     }
-    await clock.sleep(keysMs, signal).catch(() => undefined);
+    await clock.sleep(peerMs, signal).catch(() => undefined);
   }
+  await desk.close();
+}
+
+async function openOrderDesk(master: Master, view: () => AgentView): Promise<OrderDesk> {
+  const { paths, signer, published, certname, clock } = master;
+  await ensureDirectory(paths.replies, { ...published, mode: 0o750 });
+  return await createOrderDesk({
+    ...{ certname, clock, log: master.log.forJob('agent'), state: createState(paths.state) },
+    replies: createReplies({ directory: paths.replies, signer, ownership: published }),
+    handlers: orderHandlers(master, view),
+  });
 }
 
 /** Nothing is sent between two sessions. */

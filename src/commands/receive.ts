@@ -11,12 +11,12 @@ export async function runReceive(args: readonly string[], progress?: (point: Pus
   try {
     const { peer, root, helloOnly, login } = parseArguments(args);
     const command = process.env['SSH_ORIGINAL_COMMAND'];
-    const { inbox, gate, hello, status, receipts, madeHere, fact, machineId } = pathsFor(root, '');
+    const { inbox, gate, hello, status, receipts, madeHere, replies, fact, machineId } = pathsFor(root, '');
     const receiver: Receiver = {
       peer,
       helloOnly,
       ...(login === undefined ? {} : { login }),
-      paths: { inbox, gate, hello, status, receipts, madeHere, fact, machineId },
+      paths: { inbox, gate, hello, status, receipts, madeHere, replies, fact, machineId },
       admitted: leavePlace,
       stdin: process.stdin,
       stdout: (line) => process.stdout.write(`${line}\n`),

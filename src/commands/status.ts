@@ -1,8 +1,8 @@
 import type { AgentView } from '../agent/agent.ts';
-import { reportStatus, type StatusReport } from '../agent/status.ts';
+import type { StatusReport } from '../agent/status.ts';
 import { openHost, openMaster, type Master } from '../app.ts';
 import { Failure } from '../errors.ts';
-import { streamsOf } from '../role-work.ts';
+import { reportOf } from '../role-work.ts';
 import { caState } from '../surroundings.ts';
 import { printable } from '../rules/log-line.ts';
 import { counted, spokenDuration } from '../rules/spoken.ts';
@@ -24,7 +24,7 @@ export async function status(root: string, options: StatusOptions, signal: Abort
   }
   try {
     if (options.wait !== undefined) return await waitFor(master, options.wait, options.waitMs, signal);
-    const report = await reportOf(master, signal);
+    const report = await askAgent(master, signal);
     console.log(options.json ? JSON.stringify(report, undefined, 2) : await render(report, master));
     return report.verdict.code;
   } finally {
@@ -36,12 +36,9 @@ function asNotInstalled(error: unknown): undefined {
   if (!(error instanceof Failure) || error.class !== 'config' || !error.message.includes('install')) throw error;
 }
 
-async function reportOf(master: Master, signal: AbortSignal): Promise<StatusReport> {
-  const { certname, paths, spare, clock, ownKeys } = master;
-  const { rotation } = ownKeys;
-  const view = (await askControl(paths.control, 'status', {}, { signal }).catch(() => undefined)) as
-    AgentView | undefined;
-  return await reportStatus({ certname, paths, spare, rotation, now: clock.now(), streams: streamsOf(master), view });
+async function askAgent(master: Master, signal: AbortSignal): Promise<StatusReport> {
+  const view = await askControl(master.paths.control, 'status', {}, { signal }).catch(() => undefined);
+  return await reportOf(master, view as AgentView | undefined);
 }
 
 async function render(report: StatusReport, master: Master): Promise<string> {

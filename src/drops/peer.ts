@@ -4,6 +4,7 @@ import { formatEpoch, type Epoch } from '../rules/epoch.ts';
 import { parseGate, StaleLogin, type Gate } from '../rules/gate.ts';
 import { parseHello, type Hello } from '../rules/hello.ts';
 import { parseMadeHere, type MadeHere } from '../rules/made-here.ts';
+import { parseReply, type Reply } from '../rules/order.ts';
 import { parsePairing, signingKeysOf, type KnownPeer, type Pairing } from '../rules/pairing.ts';
 import { parseSigned } from '../rules/program.ts';
 import { parseReceipt, type Receipt } from '../rules/receipt.ts';
@@ -45,6 +46,8 @@ export interface Peer {
   confirm(line: string, signal: AbortSignal): Promise<void>;
   /** A signed line for the spare's root to judge. */
   message(line: string, signal: AbortSignal): Promise<void>;
+  /** What root says of an order, as soon as that is its last word or so many seconds are over; undefined: nothing yet. */
+  reply(id: string, waitSeconds: number, signal: AbortSignal): Promise<Reply | undefined>;
   /** What the spare made itself of the CA; undefined: nothing. */
   madeHere(signal: AbortSignal): Promise<MadeHere | undefined>;
   close(): Promise<void>;
@@ -84,6 +87,13 @@ export function createPeer(parts: PeerParts): Peer {
     },
     confirm: async (line, signal) => void (await askSigned((nonce) => `confirm ${nonce}`, signal, { input: line })),
     message: async (line, signal) => void (await askSigned((nonce) => `message ${nonce}`, signal, { input: line })),
+    reply: async (id, waitSeconds, signal) => {
+      const words: Words = (nonce) => `reply ${id} ${nonce} ${waitSeconds}`;
+      const { reply: line } = await askSigned(words, signal, { waitMs: waitSeconds * 1000 });
+      if (typeof line !== 'string') return undefined;
+      const reply = parseSigned(unseal(await signingKeys(parts), 'message', line), parseReply);
+      return reply.id === id ? reply : undefined;
+    },
     madeHere: async (signal) => {
       const { export: line } = await askSigned((nonce) => `export sync-certs ${nonce}`, signal);
       if (typeof line !== 'string') return undefined;

@@ -14,11 +14,15 @@ export async function admit(receiver: Receiver, request: Request): Promise<void>
   if (request.verb === 'hello') return;
   const gate = await readGate(receiver.paths.gate);
   const unsigned = whyUnsigned(gate, receiver.peer, request.signature);
-  if (receiver.helloOnly) throw await narrowed(receiver, gate, request, unsigned === undefined);
+  const mayTalk = talk.includes(request.verb) && unsigned === undefined;
+  if (receiver.helloOnly && !mayTalk) throw await narrowed(receiver, gate, request, unsigned === undefined);
   if (unsigned === undefined) return;
   if (request.verb === 'push') await demandOpen(receiver, request.epoch); // an overtaken active learns of its epoch first
   throw unsigned;
 }
+
+/** What an active is asked by the root of its spare, too: none of them brings data. */
+const talk: readonly Request['verb'][] = ['message', 'reply', 'status'];
 
 /** What a narrowed key hears. A push hears it of the gate, which tells an old active by whom it was overtaken. */
 async function narrowed(
@@ -30,7 +34,7 @@ async function narrowed(
   if (request.verb === 'push') await (isSigned ? enter : demandOpen)(receiver, request.epoch);
   const is = gate === undefined ? 'has no role' : `is ${gate.role} in epoch ${formatEpoch(gate.epoch)}`;
   if (gate?.role === 'passive') return new StaleLogin(`this master ${is}, and your connection is older than that`);
-  return new Failure('refused', 'refused', { why: `this master ${is}: its key for you answers hello alone` });
+  return new Failure('refused', 'refused', { why: `this master ${is}: its key for you brings nothing` });
 }
 
 function whyUnsigned(gate: Gate | undefined, caller: string, signature: Request['signature']): Failure | undefined {

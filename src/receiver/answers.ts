@@ -70,6 +70,24 @@ export async function receiptFor(
   return await poll(word, path, waitMs, 4);
 }
 
+/** What root says of an order, as it signed it: its last word, waited for, or what it is at. */
+export async function replyTo(
+  { replies }: ReceiverPaths,
+  { id, waitSeconds }: { id: string; waitSeconds: number },
+): Promise<Answer> {
+  const path = join(replies, `${id}.json`);
+  const read = async (): Promise<string | undefined> => (await readIfThere(path))?.trim();
+  const isLast = (line: string): boolean => {
+    const { state } = Object(readSealed(line, 'message')) as Readonly<Record<string, unknown>>;
+    return state !== 'working';
+  };
+  const last = async (): Promise<string | undefined> => {
+    const line = await read();
+    return line !== undefined && isLast(line) ? line : undefined;
+  };
+  return { reply: (await poll(last, path, waitSeconds * 1000, 50)) ?? (await read()) };
+}
+
 /** Keeps the peer's signed "nothing new" for root to verify, if it may write; one a minute and stream is enough. */
 export async function keepConfirm(receiver: Receiver): Promise<Answer> {
   const line = await readInput(receiver.stdin);

@@ -18,6 +18,8 @@ export interface ReceiverPaths {
   /** One file of signed lines a stream. */
   readonly receipts: string;
   readonly madeHere: string;
+  /** One signed file an order. */
+  readonly replies: string;
   readonly fact: string;
   readonly machineId: string;
 }

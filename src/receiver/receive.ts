@@ -2,7 +2,7 @@ import { toFailure } from '../errors.ts';
 import { StaleLogin } from '../rules/gate.ts';
 import { namingDisk } from '../system/file-systems.ts';
 import { admit } from './admission.ts';
-import { hello, keepConfirm, keepMessage, madeHere, receiptsSince, status, type Answer } from './answers.ts';
+import { hello, keepConfirm, keepMessage, madeHere, receiptsSince, replyTo, status, type Answer } from './answers.ts';
 import { refuseCopy, refuseOldLogin, type Receiver } from './gate.ts';
 import { takePush } from './push.ts';
 import { parseRequest, type Request } from './request.ts';
@@ -39,6 +39,8 @@ function answer(receiver: Receiver, request: Request): Promise<Answer> {
       return status(receiver.paths);
     case 'receipts':
       return receiptsSince(receiver.paths, request);
+    case 'reply':
+      return replyTo(receiver.paths, request);
     case 'export':
       return madeHere(receiver.paths, request.stream);
     case 'confirm':

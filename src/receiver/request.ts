@@ -1,6 +1,7 @@
 import { Failure } from '../errors.ts';
 import { parseEpoch, type Epoch } from '../rules/epoch.ts';
 import { isDigest, isStream } from '../rules/manifest.ts';
+import { isOrderId } from '../rules/order.ts';
 import { parseServerWords, type ServerOptions } from '../rules/push-options.ts';
 import { takeSignature, type RequestSignature } from '../rules/signed-request.ts';
 
@@ -9,6 +10,7 @@ export type Request = Asked & { readonly signature?: RequestSignature };
 
 type Asked =
   | { readonly verb: 'hello' | 'status' | 'message' | 'confirm'; readonly nonce: string }
+  | { readonly verb: 'reply'; readonly id: string; readonly nonce: string; readonly waitSeconds: number }
   | { readonly verb: 'export'; readonly stream: string; readonly nonce: string }
   | {
       readonly verb: 'receipts';
@@ -52,6 +54,8 @@ function parseWords([verb, ...words]: readonly string[]): Asked {
       return { verb, nonce: parseNonce(words, 1) };
     case 'receipts':
       return parseReceipts(words);
+    case 'reply':
+      return parseReply(words);
     case 'push':
       return parsePush(words);
     case 'export':
@@ -66,13 +70,22 @@ function parseExport([stream, ...words]: readonly string[]): Asked {
   return { verb: 'export', stream, nonce: parseNonce(words, 1) };
 }
 
+function parseReply([id, ...words]: readonly string[]): Asked {
+  if (id === undefined || !isOrderId(id) || words.length > 2) throw refuse('reply ID NONCE [WAIT]');
+  return { verb: 'reply', id, nonce: parseNonce(words.slice(0, 1), 1), waitSeconds: parseWait(words[1]) };
+}
+
 function parseReceipts(words: readonly string[]): Asked {
   const [stream, since, , wait] = words;
   const nonce = parseNonce(words.slice(2, 3), 1);
   if (words.length > 4 || stream === undefined || !isStream(stream)) throw refuse('receipts STREAM SINCE NONCE [WAIT]');
-  const waitSeconds = wait === undefined ? 0 : parseNumber(wait, 'WAIT');
-  if (waitSeconds > 30) throw refuse('WAIT is over 30');
-  return { verb: 'receipts', stream, since: parseNumber(since, 'SINCE'), nonce, waitSeconds };
+  return { verb: 'receipts', stream, since: parseNumber(since, 'SINCE'), nonce, waitSeconds: parseWait(wait) };
+}
+
+function parseWait(text: string | undefined): number {
+  const seconds = text === undefined ? 0 : parseNumber(text, 'WAIT');
+  if (seconds > 30) throw refuse('WAIT is over 30');
+  return seconds;
 }
 
 function parsePush(words: readonly string[]): Asked {

@@ -28,6 +28,8 @@ export interface Paths {
   readonly receipts: string;
   readonly status: string;
   readonly madeHere: string;
+  /** Answers to the orders of the other master. */
+  readonly replies: string;
   readonly journal: string;
   readonly outbox: string;
   readonly inbox: string;
@@ -70,6 +72,7 @@ export function pathsFor(root: string, run: string): Paths {
     receipts: `${state}/receipts`,
     status: `${state}/status.json`,
     madeHere: `${state}/made-here.json`,
+    replies: `${state}/replies`,
     journal: `${data}/journal`,
     outbox: `${data}/outbox`,
     inbox: `${data}/inbox`,

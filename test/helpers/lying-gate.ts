@@ -56,6 +56,7 @@ export async function startLyingGate(): Promise<LyingGate> {
     },
     message: () => Promise.resolve(),
     confirm: () => Promise.resolve(),
+    reply: () => Promise.resolve(undefined),
     madeHere: () => Promise.resolve(undefined),
     close: () => Promise.resolve(),
   };

@@ -175,7 +175,7 @@ describe('a push', () => {
     await keys.write(pair.a.pairing, 'hello-only');
     await setGate({ role: 'active' });
     await expect(by.hello(signal)).resolves.toMatchObject({ gate: { role: 'active' } });
-    await expect(by.confirm('{}', signal)).rejects.toThrow('answers hello alone');
+    await expect(by.confirm('{}', signal)).rejects.toThrow('its key for you brings nothing');
     await expect(send(by, drop(own, 1))).rejects.toThrow('is active itself');
     await setGate();
     await expect(send(by, drop(own, 1))).rejects.toThrow('your connection is older than that');

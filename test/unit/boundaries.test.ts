@@ -66,8 +66,8 @@ describe('layers', () => {
       await expect(judge(`src/${from}/planted.ts`, use(`../${top}`))).resolves.toContain('wiring happens at the top');
   });
 
-  it('cli.ts sees commands/ and errors.ts alone; commands see app.ts and config.ts', async () => {
-    const message = 'cli.ts sees commands/ and errors.ts';
+  it('cli.ts sees commands/, verbs/ and errors.ts alone; commands see app.ts and config.ts', async () => {
+    const message = 'cli.ts sees commands/, verbs/ and errors.ts';
     await expect(judge('src/cli.ts', use('./app.ts'))).resolves.toContain(message);
     await expect(judge('src/cli.ts', use('./agent/agent.ts'))).resolves.toContain(message);
     await expect(judge('src/cli.ts', use('./commands/run.ts'))).resolves.toBe('');
@@ -150,13 +150,13 @@ describe('habits', () => {
   const rule = 'src/rules/planted.ts';
   const job = 'src/jobs/planted.ts';
   it.each([
-    ['a lazy import', job, `await import('./job.ts');`, 'only cli.ts loads modules lazily'],
-    ['a lazy import in a rule', rule, `await import('./epoch.ts');`, 'only cli.ts loads modules lazily'],
+    ['a lazy import', job, `await import('./job.ts');`, 'only cli.ts and verbs/ load modules lazily'],
+    ['a lazy import in a rule', rule, `await import('./epoch.ts');`, 'only cli.ts and verbs/ load modules lazily'],
     [
       'a lazy import in the watcher',
       'src/system/watch.ts',
       `await import('chokidar');`,
-      'only cli.ts loads modules lazily',
+      'only cli.ts and verbs/ load modules lazily',
     ],
     ['a type behind import()', job, `export type J = import('./job.ts').Job;`, 'import the type at the top'],
     [
@@ -204,6 +204,7 @@ describe('habits', () => {
 
   it.each([
     ['a lazy import in cli.ts', 'src/cli.ts', `await import('./commands/run.ts');`],
+    ['a lazy import of a verb', 'src/verbs/running.ts', `await import('../commands/run.ts');`],
     ['a type at the top', job, `import type { Job } from './job.ts';\nexport type J = Job;`],
     ['fs.watch in the watcher', 'src/system/watch.ts', `import { watch } from 'node:fs';\nwatch('x');`],
     ['other things of fs', job, `import { readFileSync } from 'node:fs';\nreadFileSync('x');`],

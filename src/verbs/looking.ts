@@ -1,0 +1,31 @@
+import { flag, root, text, value, type Verb } from './verb.ts';
+
+/** What changes nothing. */
+export const looking: readonly Verb[] = [
+  {
+    command: 'status',
+    describe: 'Tell how this master stands; exits 0, 1, 2 or 3 as Nagios counts',
+    options: {
+      json: flag('For programs'),
+      wait: value('Wait for: ca-ready'),
+      timeout: { type: 'number', default: 600, describe: 'How many seconds to wait' },
+    },
+    run: async (given, signal) => {
+      const options = {
+        json: given['json'] === true,
+        wait: text(given['wait']),
+        waitMs: Number(given['timeout']) * 1000,
+      };
+      return (await import('../commands/status.ts')).status(root(given), options, signal);
+    },
+  },
+  {
+    command: 'check',
+    describe: 'Try the configuration and every dependency, with what to type',
+    options: { quick: flag('The configuration alone') },
+    run: async (given, signal) => {
+      const { check, checkQuick } = await import('../commands/check.ts');
+      return given['quick'] === true ? checkQuick(root(given)) : check(root(given), signal);
+    },
+  },
+];

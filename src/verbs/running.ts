@@ -1,0 +1,45 @@
+import { flag, root, text, value, type Verb } from './verb.ts';
+
+/** What runs: the agent, and passes by hand. */
+export const running: readonly Verb[] = [
+  {
+    command: 'agent',
+    describe: 'Run until a signal ends it',
+    run: async (given, signal) => (await import('../commands/agent.ts')).runAgent(root(given), signal),
+  },
+  {
+    command: 'recover',
+    describe: 'Open what an interrupted switch of a database left closed',
+    hidden: true,
+    options: { 'before-services': flag('Open the databases alone: services that wait for this are started later') },
+    run: async (given, signal) =>
+      (await import('../commands/recover.ts')).recover(root(given), given['before-services'] === true, signal),
+  },
+  {
+    command: 'run <job>',
+    describe: 'One pass of a job: sync-certs, nc-dump, db-dump, restore-dbs ...',
+    options: {
+      'dry-run': flag('Print what would be exchanged (nc-dump)'),
+      'expect-deletions': value('So many certificates will be cleaned: do not hold them (sync-certs)'),
+      for: value('How long that is expected: 30m, 1h, at most 24h'),
+    },
+    run: async (given, signal) =>
+      (await import('../commands/run.ts')).runJob(
+        root(given),
+        String(given['job']),
+        {
+          dryRun: given['dry-run'] === true,
+          expectDeletions: text(given['expect-deletions']),
+          lasting: text(given['for']),
+        },
+        signal,
+      ),
+  },
+  {
+    command: 'promote',
+    describe: 'Permit a promotion with data of an older epoch; the fact promotes',
+    options: { 'force-stale': flag('The data here may be older than what the other master has') },
+    run: async (given, signal) =>
+      (await import('../commands/promote.ts')).promote(root(given), given['force-stale'] === true, signal),
+  },
+];
