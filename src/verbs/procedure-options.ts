@@ -1,8 +1,7 @@
-import type { Options } from 'yargs';
-import { flag, type Given } from './verb.ts';
+import { flag, type Given, type Verb } from './verb.ts';
 
 /** Every command that changes a pair has them. */
-export const procedureOptions: Readonly<Record<string, Options>> = {
+export const procedureOptions: NonNullable<Verb['options']> = {
   'list-steps': flag('Show what it would do, step by step; look at nothing'),
   'dry-run': flag('Try every precondition for real; change nothing'),
   yes: flag('Do not ask'),
