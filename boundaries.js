@@ -21,7 +21,7 @@ export const doors = {
   child_process: ['src/system/exec.ts', 'src/system/lock.ts', 'src/system/log.ts'],
   http: ['src/system/http-client.ts'],
   https: ['src/system/http-client.ts'],
-  net: ['src/system/control.ts', 'src/system/postgres-relay.ts'],
+  net: ['src/system/control.ts', 'src/system/postgres-relay.ts', 'src/system/knock.ts'],
   sqlite: ['src/system/accepted-set.ts'],
   http2: [],
   dgram: [],

@@ -147,6 +147,7 @@ const schema = map({
   space: map({ warn_percent: count(0, 90), warn_below: size }),
   deadman: map({ url: pingUrl.optional(), every: time, timeout: time, ca: absolute.optional() }),
   web: map({ page_listen: listen, health_listen: listen }),
+  remote_role_changes: z.boolean(),
   witness: map({ path: absolute.optional(), command: command.optional() }),
   hooks: map({ after_promote: listOf(command), after_demote: listOf(command), on_failure: listOf(command) }),
 });

@@ -5,7 +5,7 @@ import type { Procedure } from './procedures/procedure.ts';
 import { createJournal } from './system/journal.ts';
 import { acquireLock } from './system/lock.ts';
 import { whoTypes } from './system/operator.ts';
-import { openTerminal } from './system/terminal.ts';
+import { openTerminal, type Terminal } from './system/terminal.ts';
 
 /** Carries out a procedure on this master, one at a time; gives the exit code. `make` gets who typed it. */
 export async function carryOutHere(
@@ -16,17 +16,25 @@ export async function carryOutHere(
 ): Promise<number> {
   demandRoot(root);
   const master = await openMaster(await openHost(root), { stderr: false, besideAgent: true });
-  const { paths, log, clock } = master;
+  try {
+    const operator = await whoTypes();
+    const procedure = await make(master, operator);
+    return await carryOutOn(master, procedure, options, { operator, terminal: openTerminal() }, signal);
+  } finally {
+    await master.log.close();
+  }
+}
+
+/** The same for whoever has opened this master. */
+export async function carryOutOn(
+  { paths, log, clock }: Master,
+  procedure: Procedure,
+  options: CarryOutOptions,
+  by: { readonly operator: string; readonly terminal: Terminal },
+  signal: AbortSignal,
+): Promise<number> {
   await using disposing = new AsyncDisposableStack();
-  disposing.defer(() => log.close());
-  const operator = await whoTypes();
-  const procedure = await make(master, operator);
   if (!options.listSteps) disposing.use(await acquireLock(join(paths.locks, 'procedure'), procedure.verb));
-  const parts = {
-    journal: createJournal(join(paths.journal, 'procedure.jsonl')),
-    log: log.forJob(procedure.verb),
-    terminal: openTerminal(),
-    ...{ clock, operator },
-  };
-  return await carryOut(procedure, options, parts, signal);
+  const journal = createJournal(join(paths.journal, 'procedure.jsonl'));
+  return await carryOut(procedure, options, { journal, log: log.forJob(procedure.verb), clock, ...by }, signal);
 }

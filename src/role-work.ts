@@ -31,6 +31,7 @@ import {
   findCadir,
   healthOf,
   postgresAs,
+  postgresOf,
   puppetOf,
   restorerRole,
   serviceManager,
@@ -114,9 +115,9 @@ async function letAsk({ keys, spare: { gate } }: Master, spare: Pairing): Promis
 export const keyCare = (master: Master): KeyCareParts => ({ ...master, log: master.log.forJob('agent') });
 
 async function jobHost(master: Master, onClose: (close: () => void) => void): Promise<JobHost> {
-  const { paths, exec, config, certname } = master;
+  const { paths, exec, certname } = master;
   const cadir = await findCadir(master);
-  const admin = postgresAs(master, config.postgres.run_as ?? userInfo().username);
+  const admin = postgresOf(master);
   return {
     paths,
     exec,
@@ -163,14 +164,10 @@ export async function endInterruptedWork(master: Master, signal: AbortSignal): P
 
 /** Of that the part which needs no service, no health and no puppet: before services start. */
 export async function openInterruptedDatabases(master: Master, signal: AbortSignal): Promise<string[]> {
-  const { paths, config } = master;
+  const { paths } = master;
   const databases = await interruptedDatabases(paths);
   if (databases.length === 0) return [];
-  await openDatabases(
-    { paths, admin: postgresAs(master, config.postgres.run_as ?? userInfo().username) },
-    databases,
-    signal,
-  );
+  await openDatabases({ paths, admin: postgresOf(master) }, databases, signal);
   return databases.map(({ name }) => name);
 }
 
@@ -267,7 +264,7 @@ export const reportOf = (master: Master, view: AgentView | undefined): Promise<S
   });
 
 /** The streams of this pair, with how long each may be silent. */
-export function streamsOf({ config }: Master): { name: string; limitMs: number }[] {
+export function streamsOf({ config }: Pick<Master, 'config'>): { name: string; limitMs: number }[] {
   const { freshness, jobs } = config;
   const streams = [
     { name: 'sync-certs', limitMs: freshness.sync_certs, on: jobs.sync_certs.enabled },

@@ -11,6 +11,7 @@ import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
 import { printSetting, type PuppetPlace } from './puppet/settings.ts';
 import { unmatchedPatterns } from './puppet/volatile-patterns.ts';
+import { toFailure } from './errors.ts';
 import { whyCaIsForeign } from './rules/receipt.ts';
 import { readCertificates } from './system/certificates.ts';
 import { readRole } from './system/fact.ts';
@@ -83,6 +84,22 @@ export function healthOf(master: Master, keys: readonly string[]): Health {
   return createStatusHealth(get, statusUrls(master.certname, new URL(classifierUrl(master)).origin, keys));
 }
 
+/** What puppetserver says of itself, under this one name. */
+export function puppetserverHealth(master: Master): Health {
+  const url = `https://${master.certname}:8140/status/v1/simple`;
+  const http = httpOf(master);
+  return {
+    unhealthy: async (names) => {
+      const asked = { method: 'GET', url, signal: AbortSignal.timeout(10_000), accept: [200, 503] } as const;
+      const says = await http(asked).then(
+        ({ text }) => (text.trim() === 'running' ? undefined : `is ${text.trim().slice(0, 40)}`),
+        (error: unknown) => toFailure(error).message,
+      );
+      return new Map(says === undefined ? [] : names.map((name) => [name, says]));
+    },
+  };
+}
+
 export function serviceManager({ config, exec }: Master): ServiceManager {
   return config.services.manager === 'systemd'
     ? createSystemd(exec)
@@ -98,11 +115,15 @@ export function postgresAs(
   return createPostgres({ host, port, bin, role, ...(runAs === undefined || !mayChange ? {} : { runAs }) }, exec);
 }
 
+/** As its superuser. */
+export const postgresOf = (master: Pick<Master, 'config' | 'exec' | 'system'>): Postgres =>
+  postgresAs(master, master.config.postgres.run_as ?? userInfo().username);
+
 /** Where PostgreSQL's databases lie, if that is on this machine, and it tells. */
 export async function databasesDirectory(master: Master): Promise<string | undefined> {
   const { config } = master;
   if (config.databases.length === 0) return undefined;
-  const admin = postgresAs(master, config.postgres.run_as ?? userInfo().username);
+  const admin = postgresOf(master);
   if (!admin.socketIsLocal) return undefined;
   const directory = await dataDirectory(admin, AbortSignal.timeout(10_000)).catch(() => undefined);
   return directory === undefined ? undefined : join(directory, 'base');
@@ -172,7 +193,7 @@ export async function ownInPostgres(host: Host): Promise<OwnInPostgres> {
   const names = [...new Set([...config.databases.map(({ name }) => name), ...restored])];
   const left: string[] = [];
   if (names.length === 0) return { changes: [], left: () => left };
-  const admin = postgresAs(host, config.postgres.run_as ?? userInfo().username);
+  const admin = postgresOf(host);
   const { databases, role } = await findOwn(admin, names, restorerRole);
   const changes = databases.map((name) => ({
     what: `drop the database ${name}, which was loaded or replaced here`,

@@ -7,12 +7,13 @@ import { hearMessages } from '../agent/messages.ts';
 import { createOrderDesk, type OrderDesk } from '../agent/order-desk.ts';
 import { oldLineInFact } from '../agent/key-report.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
+import { endLeftQuiet } from '../agent/quiet.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
-import { toFailure } from '../errors.ts';
+import { toFailure, type Failure } from '../errors.ts';
 import { ensureDirectory, writeFileAtomic } from '../system/files.ts';
 import { createHttpClient } from '../system/http-client.ts';
-import { isBusy } from '../system/lock.ts';
+import { isBusy, lockHolder } from '../system/lock.ts';
 import { whyForbidden } from '../agent/witness.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
@@ -30,6 +31,7 @@ import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
 import { databasesDirectory, findCadir } from '../surroundings.ts';
+import { quietOf } from '../role-change-work.ts';
 import { createOldSessions } from '../system/old-sessions.ts';
 import { createState } from '../system/state.ts';
 import { fingerprint } from '../system/sign.ts';
@@ -73,6 +75,7 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Ag
     careForPeer(master, agent, living),
     endInterrupted(master, living),
     housekeeping.run(living),
+    endQuiet(master, living),
   ];
   try {
     await agent.run(signal);
@@ -152,6 +155,13 @@ async function endInterrupted(master: Master, signal: AbortSignal): Promise<void
     await master.clock.sleep(endAgainMs, signal).catch(() => undefined);
   }
 }
+
+const endQuiet = (master: Master, signal: AbortSignal): Promise<void> => {
+  const { paths, clock, log } = master;
+  const isHeld = async (): Promise<boolean> => (await lockHolder(join(paths.locks, 'procedure'))) !== undefined;
+  const failed = (failure: Failure): void => log.failed('switchover', failure);
+  return endLeftQuiet({ quiet: quietOf(master), isHeld, failed, clock, log: log.forJob('switchover') }, signal);
+};
 
 const publishMs = 10_000;
 

@@ -38,6 +38,7 @@ const common = {
   web: { page_listen: '127.0.0.1:8186', health_listen: 'off' },
   classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
   services: { manager: 'systemd', commands: {} },
+  remote_role_changes: true,
   witness: {},
   hooks: { after_promote: [], after_demote: [], on_failure: [] },
 };

@@ -1,3 +1,6 @@
+import { Failure } from '../errors.ts';
+import { fieldsOf, type Refuse } from './fields.ts';
+
 /** What a look at one precondition found, in a sentence. */
 export interface Finding {
   /** `bad`: it does not begin, unless `unless` was typed. `note`: to be known before saying yes. */
@@ -30,4 +33,15 @@ export function findingLines({ verdict, says, hint, unless }: Finding): string[]
   const way = unless === undefined ? '' : `${hint === undefined ? '' : '; '}${unless} goes on all the same`;
   const second = `${hint ?? ''}${verdict === 'bad' ? way : ''}`;
   return [`  ${marks[verdict]} ${says}`, ...(second === '' ? [] : [`       ${second}`])];
+}
+
+/** What the root of another master found. Throws `bad-data`. */
+export function parseFinding(value: unknown): Finding {
+  const refuse: Refuse = (where, why) => new Failure('bad-data', 'finding refused', { where, why });
+  const field = fieldsOf(value, 'finding', refuse);
+  return {
+    verdict: field.oneOf('verdict', ['good', 'note', 'bad']),
+    says: field.text('says', 2000),
+    ...field.optionalText('hint', 2000),
+  };
 }

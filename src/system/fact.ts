@@ -35,6 +35,13 @@ export async function readRole(path: string): Promise<JudgedFact> {
   return { role: judgeRole(fact, path), sha256 };
 }
 
+/** One fact of the file, as text; undefined where it is not there, or nothing can be read. */
+export async function readOneFact(path: string, name: string): Promise<string | undefined> {
+  const { fact } = await readFact(path);
+  const value = (Object(fact.kind === 'read' ? fact.value : undefined) as Readonly<Record<string, unknown>>)[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
 /**
  * Follows the fact file until the signal fires, however it is edited. A role counts when two reads 200 ms apart agree,
  * so a file caught half-written suspends nothing. Watches the directory, and looks each second: a watch can be lost.

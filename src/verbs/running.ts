@@ -35,11 +35,4 @@ export const running: readonly Verb[] = [
         signal,
       ),
   },
-  {
-    command: 'promote',
-    describe: 'Permit a promotion with data of an older epoch; the fact promotes',
-    options: { 'force-stale': flag('The data here may be older than what the other master has') },
-    run: async (given, signal) =>
-      (await import('../commands/promote.ts')).promote(root(given), given['force-stale'] === true, signal),
-  },
 ];

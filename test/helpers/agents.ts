@@ -23,6 +23,8 @@ export interface AgentMaster {
   /** Waits for a log line, of those that were not waited for yet. */
   says(pattern: RegExp, timeoutMs?: number): Promise<string>;
   setFacts(facts: Record<string, string>): void;
+  /** Adds to the configuration. */
+  configure(yaml: string): void;
   readonly fact: string;
   /** Of the running agent. */
   pid(): number;
@@ -68,8 +70,7 @@ export async function createAgentPair(config: (root: string) => string = () => '
   for (const name of ['a', 'b'] as const) {
     const { root } = masters[name];
     sshds.set(name, await startSshd(root, pathsBelow(root).authorizedKeys, ports[name]));
-    const path = join(root, 'etc/puppetlabs/pe_failover/pe_failover.yaml');
-    writeFileSync(path, readFileSync(path, 'utf8') + config(root));
+    masters[name].configure(config(root));
   }
   const { a, b } = masters;
   const active = a.command('install', '--active', '--passive-master', '127.0.0.1');
@@ -189,6 +190,10 @@ function master(certname: string, root: string, cadir: string): AgentMaster {
           };
         });
       }
+    },
+    configure: (yaml) => {
+      const path = join(root, 'etc/puppetlabs/pe_failover/pe_failover.yaml');
+      writeFileSync(path, readFileSync(path, 'utf8') + yaml);
     },
     setFacts: (facts) => {
       mkdirSync(dirname(fact), { recursive: true });

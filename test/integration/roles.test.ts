@@ -174,7 +174,7 @@ describe('a promotion', () => {
     await b.says(/The agent of masterb.test runs/);
     b.setFacts({ pe_failover_mode: 'active' });
     expect(await b.says(/All jobs are suspended/)).toContain('promote --force-stale');
-    expect(b.command('promote', '--force-stale').code).toBe(0);
+    expect(b.command('promote', '--force-stale', '--force', '--yes').code).toBe(0);
     await b.says(/Promoted: epoch 1\./);
   });
 });

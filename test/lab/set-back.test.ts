@@ -142,7 +142,7 @@ describe('a spare whose disk is set back', () => {
     await is(b, 'passive');
     await b.editFact(activeOver(a));
     expect(await b.syslog.says(/All jobs are suspended/)).toContain('promote --force-stale');
-    expect((await b.command('promote --force-stale')).code).toBe(0);
+    expect((await b.command('promote --force-stale --force --yes')).code).toBe(0);
     await is(b, 'active');
     await untilAgreed(pair);
     await untilNothingIsLost(state);
