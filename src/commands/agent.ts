@@ -96,6 +96,7 @@ async function agentOf(master: Master, progress?: (point: AgentPoint) => void): 
       forced: () => markStale(createState(master.paths.streams)),
       peer: (fact) => peerOf(master.paths, fact, log),
       askPeer: (fact) => askPeer(master, fact),
+      endOldLogins: () => master.peerKeys.narrowed(),
       leapCrls: () => leapOwnCrls(master),
       witness: () => whyForbidden(master.config.witness, master.exec),
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
