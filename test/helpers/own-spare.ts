@@ -30,7 +30,15 @@ export interface OwnSpare extends AsyncDisposable {
 export interface Login extends Going {
   hello(): Going;
   /** Signed by the active's root. */
-  push(sequence: number, bandwidth?: number): Going;
+  push(sequence: number, how?: HowToPush): Going;
+}
+
+interface HowToPush {
+  /** kB a second. */
+  readonly bandwidth?: number;
+  readonly bulk?: boolean;
+  /** The program of the active. */
+  readonly rsync?: string;
 }
 
 interface Sshd {
@@ -73,11 +81,11 @@ export async function startOwnSpare(context: TestContext, sshd: Sshd): Promise<O
     return {
       ...open,
       hello: () => start('ssh', [...over.slice(1), '127.0.0.1', `hello ${nonce}`]),
-      push: (sequence, bandwidth = 0) => {
+      push: (sequence, { bandwidth = 0, bulk = false, rsync = 'rsync' } = {}) => {
         const words = pushWords({ number: 1, id: 'a'.repeat(16) }, sequence);
         const signed = withSignature(words, signer.sign('request', requestText(words, 'masterb.test')));
-        const options = [...senderOptions(false), `--bwlimit=${bandwidth}`, '-e', over.join(' ')];
-        return start('rsync', [...options, `--rsync-path=${signed}`, `${drop}/`, '127.0.0.1:.']);
+        const options = [...senderOptions(bulk), `--bwlimit=${bandwidth}`, '-e', over.join(' ')];
+        return start(rsync, [...options, `--rsync-path=${signed}`, `${drop}/`, '127.0.0.1:.']);
       },
     };
   };

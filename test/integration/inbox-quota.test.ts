@@ -81,6 +81,12 @@ it.each([
   },
 );
 
+it('a push of the largest size that is allowed passes', async () => {
+  await permit({ size: 20 * megabyte });
+  await push(drop({ big: randomBytes(20 * megabyte - 200_000) })); // directories, lock and manifest count, too
+  expect(readdirSync(join(home(), 'ready'))).toHaveLength(1);
+});
+
 it('a push is ended while it writes, long before all of it is here', async () => {
   await permit({ size: 8 * megabyte });
   sender = pair.sender({ bandwidthLimit: 8_000 });
@@ -114,6 +120,7 @@ it('what the kernel lets the rsync of a push do has limits, whoever watches', as
       ['Max core file size', 0],
       ['Max open files', 64],
       ['Max address space', 1024 ** 3],
+      ['Max processes', 1024],
     ] as const)
       expect(limits).toMatch(new RegExp(`^${name} +${value} +${value} `, 'm'));
     process.kill(pid, 'SIGKILL');

@@ -39,7 +39,7 @@ describe.each([
     const [idle, busy] = [await spare.login(), await spare.login()];
     const others = [await spare.login('root'), await spare.login('bystander')];
     expect((await idle.hello().ended).code).toBe(0);
-    const push = busy.push(1, 500);
+    const push = busy.push(1, { bandwidth: 500 });
     await half(spare, push);
     expect(
       running(spare)
@@ -65,7 +65,7 @@ it('a login in which something runs for ever is ended when its time is over, wit
   await using spare = await startOwnSpare(context, { name: 'sshd', usePam: 'no' });
   fill(spare);
   const [busy, asking] = [await spare.login(), await spare.login()];
-  const push = busy.push(1, 500);
+  const push = busy.push(1, { bandwidth: 500 });
   await half(spare, push);
   const ask = async (): Promise<void> => {
     while (!isOver(asking)) await asking.hello().ended;
