@@ -12,7 +12,7 @@ import {
 } from '../rules/rotation.ts';
 import { inTurn } from '../system/in-turn.ts';
 import type { JobLog } from '../system/log.ts';
-import type { OldSessions } from '../system/old-sessions.ts';
+import type { LoginSessions } from '../system/login-sessions.ts';
 import { fingerprint, verifySignature } from '../system/sign.ts';
 import type { State } from '../system/state.ts';
 import type { AuthorizedKeys } from './authorized-keys.ts';
@@ -31,7 +31,7 @@ export interface PeerKeys {
   /** From now on no login of before counts: this master was promoted, and the key of the other one is narrowed. */
   narrowed(): Promise<void>;
   /** Ends what logged in before the old keys were forgotten, or narrowed. */
-  endOldSessions(end: OldSessions['end']): Promise<void>;
+  endOldSessions(end: LoginSessions['endOld']): Promise<void>;
 }
 
 export interface PeerKeysParts {
@@ -107,13 +107,13 @@ async function narrowed({ state, now }: PeerKeysParts): Promise<void> {
   if (known !== undefined) await state.write('peer', { ...known, ends: oldLogins(now()) });
 }
 
-async function endOldSessions({ state, now }: PeerKeysParts, end: OldSessions['end']): Promise<void> {
+async function endOldSessions({ state, now }: PeerKeysParts, end: LoginSessions['endOld']): Promise<void> {
   const known = await state.read<PeerState>('peer');
   if (known?.ends === undefined) return;
   const [before, by] = [new Date(known.ends.before), new Date(known.ends.by)];
   if ((await end(before, now() >= by)) > 0 || now() < before) return;
-  const { ends: _over, ...left } = known;
-  await state.write('peer', left);
+  const { ends, ...left } = (await state.read<PeerState>('peer')) ?? known; // an admin may have named another one meanwhile
+  if (ends?.before === known.ends.before) await state.write('peer', left);
 }
 
 // First who may log in, then the gate: what the greeting says to be let in is.

@@ -2,8 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { createOldSessions } from '../../src/system/old-sessions.ts';
+import { nameByAdmin } from '../../src/drops/greeter.ts';
+import { parsePairing } from '../../src/rules/pairing.ts';
+import { createLoginSessions } from '../../src/system/login-sessions.ts';
 import type { PeerState } from '../../src/rules/rotation.ts';
+import { createState } from '../../src/system/state.ts';
+import { activeOf } from '../helpers/own-system.ts';
+import { pathsBelow } from '../helpers/pair.ts';
 import { startOwnSpare, type Going, type OwnSpare } from '../helpers/own-spare.ts';
 import { until } from '../helpers/trees.ts';
 
@@ -84,6 +89,38 @@ it('a login in which something runs for ever is ended when its time is over, wit
   expect(await again.push(1).ended).toMatchObject({ code: 0 });
 }, 120_000);
 
+it('of a crowd of idle logins fifty stay, that of the honest one among them, and it is said', async (context) => {
+  await using spare = await startOwnSpare(context, { name: 'sshd', usePam: 'no' });
+  fill(spare);
+  const honest = await spare.login();
+  const isAsking = new AbortController();
+  const ask = async (): Promise<void> => {
+    while (!isAsking.signal.aborted) await honest.hello().ended;
+  };
+  const asked = ask();
+  const crowd: Going[] = [];
+  for (let round = 0; round < 7; round += 1)
+    crowd.push(...(await Promise.all(Array.from({ length: 8 }, () => spare.login()))));
+  await until('some of them are ended', () => crowd.filter(isOver).length >= 7, 60_000);
+  isAsking.abort();
+  await asked;
+  expect(isOver(honest)).toBe(false);
+  expect(crowd.filter((one) => !isOver(one)).length).toBeGreaterThanOrEqual(40);
+  expect(spare.own.read('/run/agent.log')).toMatch(/FAILURE.*5\d connections open, and idle ones are ended/);
+  expect(await honest.push(1).ended).toMatchObject({ code: 0 });
+}, 180_000);
+
+it('another active that an admin names ends the logins of the one before', async () => {
+  using first = await activeOf('mastera.test');
+  using second = await activeOf('mastera.test');
+  const paths = pathsBelow(first.root);
+  const peer = (): Promise<PeerState | undefined> => createState(paths.state).read<PeerState>('peer');
+  await nameByAdmin(paths, parsePairing(first.line));
+  expect((await peer())?.ends).toBeUndefined();
+  await nameByAdmin(paths, parsePairing(second.line));
+  expect(await peer()).toMatchObject({ line: second.line, ends: { before: expect.any(String) as string } });
+});
+
 it('sessions of root are never looked for', () => {
-  expect(() => createOldSessions(0)).toThrow('the sessions of root are not ended');
+  expect(() => createLoginSessions(0)).toThrow('the sessions of root are not ended');
 });
