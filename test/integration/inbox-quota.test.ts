@@ -81,12 +81,6 @@ it.each([
   },
 );
 
-it('a push of the largest size that is allowed passes', async () => {
-  await permit({ size: 20 * megabyte });
-  await push(drop({ big: randomBytes(20 * megabyte - 200_000) })); // directories, lock and manifest count, too
-  expect(readdirSync(join(home(), 'ready'))).toHaveLength(1);
-});
-
 it('a push is ended while it writes, long before all of it is here', async () => {
   await permit({ size: 8 * megabyte });
   sender = pair.sender({ bandwidthLimit: 8_000 });
