@@ -30,6 +30,8 @@ export interface TransitionParts {
   readonly leave: () => Promise<void>;
   /** Applies what was verified and is pending, as the spare that this still is. Throws `interrupted` when the fact changes. */
   readonly applyPending: (epoch: Epoch) => Promise<void>;
+  /** Connections that logged in before the key of the other master was narrowed are ended. */
+  readonly endOldLogins: () => Promise<void>;
   /** Issues the CRLs anew, with numbers above all that the old active may issue; how many. Undefined: not ours to keep. */
   readonly leapCrls: () => Promise<number | undefined>;
   /** Whether the fact file still is what was judged. */
@@ -106,6 +108,7 @@ async function promote(
   const peer = await parts.peer(fact);
   await demandStillWanted(parts, fact);
   if (peer !== undefined) await parts.keys.write(peer, 'hello-only');
+  await parts.endOldLogins();
   parts.progress?.('keys narrowed');
   await leapCrls(parts);
   parts.progress?.('CRLs issued anew');

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { findOverQuota } from '../agent/over-quota.ts';
 import { createAgent, type Agent, type AgentView } from '../agent/agent.ts';
+import { thinOutCrowd } from '../agent/crowd.ts';
 import { createDeadMan, type DeadMan } from '../agent/dead-man.ts';
 import { followPeer, isTimeToSwitch } from '../agent/key-care.ts';
 import { hearMessages } from '../agent/messages.ts';
@@ -32,7 +33,7 @@ import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
 import { databasesDirectory, findCadir } from '../surroundings.ts';
 import { quietOf } from '../role-change-work.ts';
-import { createOldSessions } from '../system/old-sessions.ts';
+import { createLoginSessions, type LoginSessions } from '../system/login-sessions.ts';
 import { createState } from '../system/state.ts';
 import { fingerprint } from '../system/sign.ts';
 import type { Epoch } from '../rules/epoch.ts';
@@ -70,9 +71,10 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Ag
   master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
   const over = new AbortController();
   const living = AbortSignal.any([signal, over.signal]);
+  const sessions = await sessionsOf(master);
   const beside = [
-    publishStatus(master, view, living),
-    careForPeer(master, agent, living),
+    publishStatus(master, view, sessions, living),
+    careForPeer(master, agent, sessions, living),
     endInterrupted(master, living),
     housekeeping.run(living),
     endQuiet(master, living),
@@ -102,6 +104,7 @@ async function agentOf(master: Master, progress?: (point: AgentPoint) => void): 
       forced: () => markStale(createState(master.paths.streams)),
       peer: (fact) => peerOf(master.paths, fact, log),
       askPeer: (fact) => askPeer(master, fact),
+      endOldLogins: () => master.peerKeys.narrowed(),
       leapCrls: () => leapOwnCrls(master),
       witness: () => whyForbidden(master.config.witness, master.exec),
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
@@ -166,7 +169,12 @@ const endQuiet = (master: Master, signal: AbortSignal): Promise<void> => {
 const publishMs = 10_000;
 
 /** What the peer may ask the gate for, and what the page shows: written anew every few seconds. What it says too long is an alarm. */
-async function publishStatus(master: Master, view: () => AgentView, signal: AbortSignal): Promise<void> {
+async function publishStatus(
+  master: Master,
+  view: () => AgentView,
+  sessions: LoginSessions | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const { paths, spare, clock, published, session } = master;
   const alarm = createSilenceAlarm(master.log.forJob('agent'), clock);
   const deadMan = deadManOf(master);
@@ -181,7 +189,8 @@ async function publishStatus(master: Master, view: () => AgentView, signal: Abor
       // Its time is what the other master's confirmations and orders are dated by.
       if (report.role === 'active' || report.role === 'passive') await spare.introduce();
       const gate = await spare.gate.read();
-      const told = [await findRival(paths.inbox, gate), await findOverQuota(paths.inbox, gate)];
+      const crowd = await thinOutCrowd(sessions, master.config.transfer.user);
+      const told = [await findRival(paths.inbox, gate), await findOverQuota(paths.inbox, gate), crowd];
       if (failing) master.log.worked('agent');
       failing = false;
       for (const failure of told) if (failure !== undefined) master.log.failed('agent', failure);
@@ -195,15 +204,23 @@ async function publishStatus(master: Master, view: () => AgentView, signal: Abor
 
 const peerMs = 1_000;
 /** Below a root of its own there is no transfer user whose connections are ours to end. */
+async function sessionsOf(master: Master): Promise<LoginSessions | undefined> {
+  const ids = master.system ? await master.transferIds() : undefined;
+  return ids === undefined ? undefined : createLoginSessions(ids.uid);
+}
+
 const nobody = (): Promise<number> => Promise.resolve(0);
 
 /** What the other master says: its orders are carried out, and a change of keys, on either side, goes on. */
-async function careForPeer(master: Master, agent: Agent, signal: AbortSignal): Promise<void> {
+async function careForPeer(
+  master: Master,
+  agent: Agent,
+  sessions: LoginSessions | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const { log, clock, session } = master;
   const parts = keyCare(master);
   const desk = await openOrderDesk(master, () => agent.view());
-  const ids = master.system ? await master.transferIds() : undefined;
-  const sessions = ids === undefined ? undefined : createOldSessions(ids.uid);
   let [failing, isNews] = [false, true];
   while (!signal.aborted) {
     try {
@@ -217,7 +234,7 @@ async function careForPeer(master: Master, agent: Agent, signal: AbortSignal): P
       const old = isNews ? await oldLineInFact(master.paths) : undefined;
       if (old !== undefined) parts.log.warning(old);
       isNews = false;
-      await master.peerKeys.endOldSessions(sessions?.end ?? nobody);
+      await master.peerKeys.endOldSessions(sessions?.endOld ?? nobody);
       if (await isTimeToSwitch(parts, agent.view())) agent.reload();
       if (failing) log.worked('agent');
       failing = false;

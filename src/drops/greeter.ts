@@ -2,7 +2,7 @@ import { Failure } from '../errors.ts';
 import { compareEpochs, formatEpoch, type Epoch } from '../rules/epoch.ts';
 import { wayOut } from '../rules/gate.ts';
 import { formatPairing, parsePairing, type KnownPeer, type Pairing } from '../rules/pairing.ts';
-import type { PeerState } from '../rules/rotation.ts';
+import { oldLogins, type PeerState } from '../rules/rotation.ts';
 import type { Paths } from '../rules/paths.ts';
 import type { Clock } from '../system/clock.ts';
 import { removeIfThere } from '../system/files.ts';
@@ -69,17 +69,18 @@ export async function introduce(state: State, pairing: Pairing, log: JobLog): Pr
 /** An admin's word, the line in a spare's fact, replaces whoever was known. Gives the sentence to log where it did. */
 export async function nameByAdmin(paths: Pick<Paths, 'state' | 'keys'>, pairing: Pairing): Promise<string | undefined> {
   const state = createState(paths.state);
-  if (isSamePairing(await knownPeer(state), pairing)) return undefined;
+  const known = await knownPeer(state);
+  if (isSamePairing(known, pairing)) return undefined;
   await removeIfThere(paths.keys.knownHosts); // the line brings its host key along; first, so that a crash repeats both
-  await remember(state, pairing);
+  await remember(state, pairing, known === undefined ? {} : { ends: oldLogins(new Date()) });
   return spoken(pairing);
 }
 
 export const isSamePairing = (known: Pairing | undefined, pairing: Pairing): boolean =>
   known !== undefined && formatPairing(known) === formatPairing(pairing);
 
-const remember = (state: State, pairing: Pairing): Promise<void> =>
-  state.write('peer', { line: formatPairing(pairing) } satisfies PeerState);
+const remember = (state: State, pairing: Pairing, more: Pick<PeerState, 'ends'> = {}): Promise<void> =>
+  state.write('peer', { line: formatPairing(pairing), ...more } satisfies PeerState);
 
 const spoken = ({ certname, signingKey }: Pairing): string =>
   `Paired with ${certname}, signing key ${fingerprint(signingKey)}`;

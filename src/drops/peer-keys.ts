@@ -1,9 +1,18 @@
 import { toFailure } from '../errors.ts';
 import { saysOfPeer, peerIn } from '../rules/gate.ts';
 import { formatPairing, parsePairing, type KnownPeer } from '../rules/pairing.ts';
-import { forgotten, hear, proofText, type KeyWords, type NextKeys, type PeerState } from '../rules/rotation.ts';
+import {
+  forgotten,
+  hear,
+  oldLogins,
+  proofText,
+  type KeyWords,
+  type NextKeys,
+  type PeerState,
+} from '../rules/rotation.ts';
 import { inTurn } from '../system/in-turn.ts';
 import type { JobLog } from '../system/log.ts';
+import type { LoginSessions } from '../system/login-sessions.ts';
 import { fingerprint, verifySignature } from '../system/sign.ts';
 import type { State } from '../system/state.ts';
 import type { AuthorizedKeys } from './authorized-keys.ts';
@@ -19,8 +28,10 @@ export interface PeerKeys {
    * just those keys that are known. True when something changed.
    */
   settle(mayForget: (since: string) => Promise<boolean>): Promise<boolean>;
-  /** Ends what logged in before the old keys were forgotten: `end` says how many such connections are left. */
-  endOldSessions(end: (before: Date) => Promise<number>): Promise<void>;
+  /** From now on no login of before counts: this master was promoted, and the key of the other one is narrowed. */
+  narrowed(): Promise<void>;
+  /** Ends what logged in before the old keys were forgotten, or narrowed. */
+  endOldSessions(end: LoginSessions['endOld']): Promise<void>;
 }
 
 export interface PeerKeysParts {
@@ -40,6 +51,7 @@ export function createPeerKeys(parts: PeerKeysParts): PeerKeys {
   const turn = inTurn(); // a greeting and a look around may come at once
   return {
     hear: (words, byNext) => turn(() => note(parts, words, byNext)),
+    narrowed: () => turn(() => narrowed(parts)),
     endOldSessions: (end) => turn(() => endOldSessions(parts, end)),
     settle: (mayForget) =>
       turn(async () => {
@@ -81,7 +93,7 @@ async function forgetWhereUsed(
 ): Promise<void> {
   const known = await state.read<PeerState>('peer');
   if (known?.used === undefined || !(await mayForget(known.used))) return;
-  const left = forgotten(known, now().toISOString());
+  const left = forgotten(known, now());
   await state.write('peer', left);
   progress?.('old keys forgotten');
   const { certname, signingKey } = parsePairing(left.line);
@@ -90,11 +102,18 @@ async function forgetWhereUsed(
   );
 }
 
-async function endOldSessions({ state }: PeerKeysParts, end: (before: Date) => Promise<number>): Promise<void> {
+async function narrowed({ state, now }: PeerKeysParts): Promise<void> {
   const known = await state.read<PeerState>('peer');
-  if (known?.forgot === undefined || (await end(new Date(known.forgot))) > 0) return;
-  const { forgot: _over, ...left } = known;
-  await state.write('peer', left);
+  if (known !== undefined) await state.write('peer', { ...known, ends: oldLogins(now()) });
+}
+
+async function endOldSessions({ state, now }: PeerKeysParts, end: LoginSessions['endOld']): Promise<void> {
+  const known = await state.read<PeerState>('peer');
+  if (known?.ends === undefined) return;
+  const [before, by] = [new Date(known.ends.before), new Date(known.ends.by)];
+  if ((await end(before, now() >= by)) > 0 || now() < before) return;
+  const { ends, ...left } = (await state.read<PeerState>('peer')) ?? known; // an admin may have named another one meanwhile
+  if (ends?.before === known.ends.before) await state.write('peer', left);
 }
 
 // First who may log in, then the gate: what the greeting says to be let in is.

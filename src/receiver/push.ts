@@ -90,8 +90,10 @@ async function runRsync({ staging, quota }: Measured, push: Push, lock: Lock): P
 
 /** A list of 300,000 files takes 40 MB. */
 const memoryOfRsync = 1024 ** 3;
+/** The kernel counts all of the user's, logins of a thief too: far more than honest ones need. */
+const processesOfUser = 1024;
 const limitsOf = ({ size }: Quota): string[] => [
-  ...['--core=0', '--nofile=64', `--as=${memoryOfRsync}`],
+  ...['--core=0', '--nofile=64', `--nproc=${processesOfUser}`, `--as=${memoryOfRsync}`],
   `--fsize=${size}`,
 ];
 

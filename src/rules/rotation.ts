@@ -37,9 +37,27 @@ export interface PeerState {
   readonly used?: string;
   /** Lines that it replaced itself: a fact that still has one of them names nobody else. */
   readonly was?: readonly string[];
-  /** When the old keys were forgotten, ISO 8601: until no connection is left that logged in before. */
-  readonly forgot?: string;
+  /** Until none of these connections is left. */
+  readonly ends?: OldLogins;
 }
+
+/** Connections that logged in before `before` are ended: once nothing runs in them, and from `by` on whatever does. ISO 8601. */
+export interface OldLogins {
+  readonly before: string;
+  readonly by: string;
+}
+
+/** A login that sshd lets in at that moment, by the lines of before, has its process a moment later. */
+const loginMs = 5_000;
+
+/** `patienceMs`: how long what runs in such a connection is waited for. What is refused at its end anyway gets a minute. */
+export const oldLogins = (at: Date, patienceMs = 60_000): OldLogins => ({
+  before: new Date(at.getTime() + loginMs).toISOString(),
+  by: new Date(at.getTime() + patienceMs).toISOString(),
+});
+
+/** The honest other master may be pushing a dump over a login with its next keys. */
+const forgottenPatienceMs = 6 * 3_600_000;
 
 /** Words whose signature and proof were verified. `byNext`: the next key signed them. A line is forgotten only once the next is used. */
 export function hear(known: PeerState, { next }: KeyWords, byNext: boolean, at: string): PeerState {
@@ -51,10 +69,11 @@ export function hear(known: PeerState, { next }: KeyWords, byNext: boolean, at: 
 const keptLines = 20;
 
 /** The next keys are in use, and nothing that the old ones signed is on its way any more. */
-export function forgotten(known: PeerState, at: string): PeerState {
+export function forgotten(known: PeerState, at: Date): PeerState {
   const { line, next, was = [] } = known;
   if (next === undefined || known.used === undefined) return known;
-  return { line: next, was: [...was.filter((one) => one !== next), line].slice(-keptLines), forgot: at };
+  const kept = [...was.filter((one) => one !== next), line].slice(-keptLines);
+  return { line: next, was: kept, ends: oldLogins(at, forgottenPatienceMs) };
 }
 
 /** Whether an admin who wrote this line names the one who is known. Any other line is his word that it is somebody else. */

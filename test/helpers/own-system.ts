@@ -123,17 +123,20 @@ function describe(path: string): string {
 
 /** What `install --active` prints on another master. */
 export async function pairingLineOf(certname: string): Promise<string> {
+  using active = await activeOf(certname);
+  return active.line;
+}
+
+/** Another master as `install --active` makes it, below a directory of its own. */
+export async function activeOf(certname: string): Promise<{ root: string; line: string } & Disposable> {
   const root = mkdtempSync(join(tmpdir(), 'pe-failover-active-'));
-  try {
-    const config = join(root, 'etc/puppetlabs/pe_failover/pe_failover.yaml');
-    mkdirSync(dirname(config), { recursive: true });
-    mkdirSync(join(root, 'etc/ssh'), { recursive: true });
-    writeFileSync(config, `platform: puppet\ncertname: ${certname}\nssh: {port: ${await freePort()}}\n`);
-    spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(root, 'etc/ssh/ssh_host_ed25519_key')]);
-    const args = ['install', '--root', root, '--active', '--passive-master', '127.0.0.1'];
-    const { stdout } = spawnSync(program, args, { encoding: 'utf8' });
-    return stdout.trim().split('\n').at(-1) ?? '';
-  } finally {
-    rmSync(root, { recursive: true });
-  }
+  const config = join(root, 'etc/puppetlabs/pe_failover/pe_failover.yaml');
+  mkdirSync(dirname(config), { recursive: true });
+  mkdirSync(join(root, 'etc/ssh'), { recursive: true });
+  writeFileSync(config, `platform: puppet\ncertname: ${certname}\nssh: {port: ${await freePort()}}\n`);
+  spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', join(root, 'etc/ssh/ssh_host_ed25519_key')]);
+  const args = ['install', '--root', root, '--active', '--passive-master', '127.0.0.1'];
+  const { stdout } = spawnSync(program, args, { encoding: 'utf8' });
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  return { root, line, [Symbol.dispose]: () => rmSync(root, { recursive: true }) };
 }

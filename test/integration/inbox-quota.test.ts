@@ -114,6 +114,7 @@ it('what the kernel lets the rsync of a push do has limits, whoever watches', as
       ['Max core file size', 0],
       ['Max open files', 64],
       ['Max address space', 1024 ** 3],
+      ['Max processes', 1024],
     ] as const)
       expect(limits).toMatch(new RegExp(`^${name} +${value} +${value} `, 'm'));
     process.kill(pid, 'SIGKILL');

@@ -75,7 +75,7 @@ const steps = {
   },
   forget: ({ sides }: World, at: number): void => {
     const me = sides[at === 0 ? 0 : 1];
-    me.known = forgotten(me.known, 'now');
+    me.known = forgotten(me.known, new Date());
   },
   authorize: ({ sides }: World, at: number): void => {
     const me = sides[at === 0 ? 0 : 1];
@@ -167,10 +167,11 @@ describe('two masters that change their keys, at once and again', () => {
 });
 
 describe('the line in a fact', () => {
-  const changed = forgotten({ line: 'old', next: 'new', used: 'now' }, 'later');
+  const changed = forgotten({ line: 'old', next: 'new', used: 'now' }, new Date('2026-01-02T03:04:00Z'));
 
   it('that the named master replaced itself is known as an old one; any other is the word of an admin', () => {
-    expect(changed).toEqual({ line: 'new', was: ['old'], forgot: 'later' });
+    expect(changed).toMatchObject({ line: 'new', was: ['old'] });
+    expect(changed.ends).toEqual({ before: '2026-01-02T03:04:05.000Z', by: '2026-01-02T09:04:00.000Z' });
     expect(['old', 'new', 'third'].map((line) => isKnownLine(changed, line))).toEqual([true, true, false]);
     expect(['old', 'new', 'third'].map((line) => isOldLine(changed, line))).toEqual([true, false, false]);
   });
