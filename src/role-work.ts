@@ -132,7 +132,7 @@ async function jobHost(master: Master, onClose: (close: () => void) => void): Pr
 }
 
 async function spareHost(master: Master, host: JobHost) {
-  const { config, exec, paths, spare, system } = master;
+  const { exec, paths, spare, system } = master;
   const services = serviceManager(master);
   const state = createState(paths.state);
   return {
@@ -149,7 +149,7 @@ async function spareHost(master: Master, host: JobHost) {
     ),
     mayChown: system,
     isServerStopped: async () => !(await isRunning(services, ['pe-puppetserver', 'puppetserver'])),
-    adopted: async () => config.databases.length === 0 || (await state.read('adopted')) !== undefined,
+    adopted: async () => (await state.read('adopted')) !== undefined,
   };
 }
 

@@ -61,10 +61,11 @@ export interface StatusParts {
 export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   const { spare, view, now } = parts;
   const gate = await spare.gate.read();
-  const holds = (await spare.holds.list()).filter(({ decision }) => decision === 'open');
   const greeting = await notedGreeting(createState(parts.paths.streams));
   const role = gate?.role ?? ((await spare.epochs.read()) === undefined ? 'not installed' : 'not started');
   const active = role === 'active';
+  // What was held on a spare keeps nothing waiting once it is the active.
+  const holds = active ? [] : (await spare.holds.list()).filter(({ decision }) => decision === 'open');
   const components = await componentsOf(parts, role, gate?.epoch, greeting);
   const situation: Situation = {
     role,

@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { openHost, openMaster } from '../app.ts';
 import { Failure } from '../errors.ts';
+import { holdsText } from '../rules/hold-text.ts';
 import { printable } from '../rules/log-line.ts';
 import { askControl } from '../system/control.ts';
 
@@ -7,16 +9,7 @@ import { askControl } from '../system/control.ts';
 export async function holds(root: string): Promise<number> {
   const master = await openMaster(await openHost(root), { stderr: false });
   const kept = await master.spare.holds.list();
-  for (const { id, rule, stream, sentence, difference, raisedAt, decision } of kept) {
-    console.log(`${id}  ${stream}  ${rule}  since ${raisedAt}  ${decision}`);
-    console.log(`  ${printable(sentence)}`);
-    for (const line of difference.slice(0, 20)) console.log(`    ${printable(line)}`);
-    if (difference.length > 20) console.log(`    ... and ${difference.length - 20} more`);
-    console.log(
-      `  To let it through, type: pe-failover release ${id}; to keep things as they are: pe-failover discard ${id}`,
-    );
-  }
-  if (kept.length === 0) console.log('Nothing is held.');
+  console.log(holdsText(kept, master.clock.now(), (id) => join(master.paths.holds, `${id}.json`)));
   await master.log.close();
   return 0;
 }
@@ -46,11 +39,17 @@ export async function decideHold(
   await master.log.close();
   const job = jobOfStream(hold.stream);
   const acted = await askControl(host.paths.control, 'run', { job }, { signal }).then(
-    (outcome) => `${job}: ${JSON.stringify(outcome)}`,
+    (outcome) => `${job}: ${spoken(outcome)}`,
     (error: unknown) =>
       `It takes effect at the next pass of ${job} (${error instanceof Error ? error.message : String(error)})`,
   );
   console.log(`${decision}: ${printable(hold.sentence)}`);
   console.log(printable(acted));
   return 0;
+}
+
+// Of an agent that may be of another version.
+function spoken(outcome: unknown): string {
+  const { kind, why } = outcome as Readonly<Record<string, unknown>>;
+  return typeof kind === 'string' && typeof why === 'string' ? `${kind}, ${why}` : JSON.stringify(outcome);
 }

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
+import type { HoldRule } from '../rules/hold-words.ts';
 import type { DropReference } from '../rules/receipt.ts';
 import { listDirectory } from '../system/files.ts';
 import type { State } from '../system/state.ts';
 
 /** Something that a brake stopped: what it is, in a sentence and a readable difference, until an admin releases it. */
 export interface Hold {
-  readonly rule: string;
+  readonly rule: HoldRule;
   readonly stream: string;
   readonly sentence: string;
   readonly difference: readonly string[];

@@ -33,6 +33,7 @@ import { createSyncFiles } from './sync-files.ts';
 import { createUpdatePassiveCa } from './update-passive-ca/index.ts';
 import { createUpdatePassiveFiles } from './update-passive-files/index.ts';
 import { createLeftOutBook } from './update-passive-files/left-out.ts';
+import { createNewsStore } from './update-passive-files/news.ts';
 
 /** The jobs of an active, for one epoch. */
 export function activeJobs(
@@ -175,6 +176,7 @@ function updatePassiveFiles(host: SpareHost): Job {
     holds: spare.holds,
     journal: journalOf(paths, 'update-passive-files'),
     leftOut: createLeftOutBook(createState(paths.state), set),
+    news: createNewsStore(createState(paths.state)),
     archive: join(paths.archive, 'sync-files'),
     replaced: join(paths.archive, 'replaced-files'),
     keptArchives: settings.keptArchives,
@@ -195,6 +197,7 @@ function restoreNc(host: SpareHost): Job {
     hostMap: settings.hostMap,
     furtherInfrastructure: settings.furtherInfrastructure,
     limits: settings.brakes.classifier,
+    adopted: host.adopted,
     triggers: [
       { kind: 'drop', streams: ['nc-dump'] },
       { kind: 'start' },

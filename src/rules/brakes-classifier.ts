@@ -12,18 +12,24 @@ export interface ClassifierBrake {
 
 export const classifierLimits: BrakeLimits = { share: 0.2, atLeast: 10 };
 
-/** What in an incoming tree looks like a mistake, compared with the spare's live one. `wanted` is the merged tree. */
-export function classifierBrakes(
-  incoming: readonly Group[],
-  wanted: readonly Group[],
-  live: readonly Group[],
-  limits: BrakeLimits = classifierLimits,
-): readonly ClassifierBrake[] {
-  const brakes = [emptied(incoming, live), vanishing(wanted, live, limits), rootRule(incoming, live)];
-  return brakes.filter((brake) => brake !== undefined);
+export interface Trees {
+  /** As the active sent it. */
+  readonly incoming: readonly Group[];
+  /** The merged tree. */
+  readonly wanted: readonly Group[];
+  readonly live: readonly Group[];
+  /** What this active's last restore left; undefined: this is its first. What the spare has besides was made there. */
+  readonly left?: readonly Group[] | undefined;
+  /** An admin said that the active's data may replace what is here, and nothing did so yet. */
+  readonly replaces?: boolean;
 }
 
-function emptied(incoming: readonly Group[], live: readonly Group[]): ClassifierBrake | undefined {
+/** What in an incoming tree looks like a mistake, compared with the spare's live one. */
+export function classifierBrakes(trees: Trees, limits: BrakeLimits = classifierLimits): readonly ClassifierBrake[] {
+  return [emptied(trees), vanishing(trees, limits), rootRule(trees)].filter((brake) => brake !== undefined);
+}
+
+function emptied({ incoming, live }: Trees): ClassifierBrake | undefined {
   const left = incoming.filter((group) => group.id !== rootId);
   const here = live.filter((group) => group.id !== rootId);
   if (left.length > 0 || here.length === 0) return undefined;
@@ -31,17 +37,28 @@ function emptied(incoming: readonly Group[], live: readonly Group[]): Classifier
   return { rule: 'source-empty', sentence, difference: here.map(removed) };
 }
 
-function vanishing(wanted: readonly Group[], live: readonly Group[], limits: BrakeLimits): ClassifierBrake | undefined {
-  const ids = new Set(wanted.map((group) => group.id));
-  const names = new Set(wanted.map(nameOf));
-  // A group that was made again under another id, or renamed, is still there.
-  const gone = live.filter((group) => !ids.has(group.id) && !names.has(nameOf(group)));
-  if (!isTooMuch(gone.length, live.length, limits)) return undefined;
-  const sentence = `${gone.length} of ${live.length} node groups would vanish from the spare`;
+function vanishing({ wanted, live, left, replaces }: Trees, limits: BrakeLimits): ClassifierBrake | undefined {
+  if (replaces === true) return undefined;
+  const before = left === undefined ? live : live.filter(isAmong(left));
+  const gone = groupsGone(before, wanted);
+  if (!isTooMuch(gone.length, before.length, limits)) return undefined;
+  const sentence = `${gone.length} of ${before.length} node groups would vanish from the spare`;
   return { rule: 'groups-vanish', sentence, difference: gone.map(removed) };
 }
 
-function rootRule(incoming: readonly Group[], live: readonly Group[]): ClassifierBrake | undefined {
+/** Those that `wanted` lacks. A group that was made again under another id, or renamed, is still there. */
+export const groupsGone = (before: readonly Group[], wanted: readonly Group[]): readonly Group[] => {
+  const isThere = isAmong(wanted);
+  return before.filter((group) => !isThere(group));
+};
+
+function isAmong(tree: readonly Group[]): (group: Group) => boolean {
+  const ids = new Set(tree.map((group) => group.id));
+  const names = new Set(tree.map(nameOf));
+  return (group) => ids.has(group.id) || names.has(nameOf(group));
+}
+
+function rootRule({ incoming, live }: Trees): ClassifierBrake | undefined {
   const theirs = incoming.find((group) => group.id === rootId)?.rule;
   const ours = live.find((group) => group.id === rootId)?.rule;
   if (sameJson(theirs, ours)) return undefined;
@@ -54,4 +71,4 @@ function rootRule(incoming: readonly Group[], live: readonly Group[]): Classifie
 }
 
 const nameOf = (group: Group): string => `${group.environment}/${group.name}`;
-const removed = (group: Group): string => `- ${group.name} (environment ${group.environment}, id ${group.id})`;
+const removed = (group: Group): string => `- ${group.name}, environment ${group.environment}`;

@@ -151,7 +151,7 @@ const packing = (files: readonly ManifestFile[]) => (directory: string) => {
 };
 
 /** What is accepted, though nothing of it is live: the set, and its content by hash. */
-const accepted = [...left('sync-files'), /state\/sync-files\.db$/, /store\/sync-files\//];
+const accepted = [...left('sync-files'), /state\/sync-files\.db$/, /store\/sync-files\//, /state\/files-news\.json$/];
 const notPlaced = (path: string, sentence: RegExp = /Not placed, because "files" in the configuration of this master does not list them/): [string, () => Partial<Goods> & Pick<Goods, 'pack'>, Expected] =>
   [path, () => fitting([described(path)]), { sentence, state: 'applied', mayChange: accepted }]; // prettier-ignore
 
@@ -172,7 +172,7 @@ const deletions: typeof beyond = [
   ['a deletion of what is not listed', () => fitting([], ['etc/hostname', 'var/lib/pe_failover/state/gate.json']), { sentence: /Not placed/, state: 'applied', mayChange: accepted }],
   ['a deletion of a directory', () => fitting([], [secrets]), { sentence: /0 placed, 1 removed/, state: 'applied', mayChange: accepted }],
   ['a deletion of nearly all', () => fitting([], Array.from({ length: 19 }, (_, n) => `${secrets}/secret-${n}`)), { sentence: /19 files of 21 vanished on the active/, state: 'held', mayChange: [...accepted, /holds/] }],
-  ['no file at all', () => ({ digest: formatSetDigest(0n), pack: packing([]) }), { sentence: /the active has none of the 21 files any more/, state: 'held', mayChange: [...accepted, /holds/] }],
+  ['no file at all', () => ({ digest: formatSetDigest(0n), pack: packing([]) }), { sentence: /all 21 files are gone from the active/, state: 'held', mayChange: [...accepted, /holds/] }],
   ['a digest of other files', () => ({ ...fitting([described(`${secrets}/x`)]), digest: `sha256:${zeros}` }), { sentence: /does not fit what was accepted here/, mayChange: left('sync-files') }],
   ['a file for a directory of secrets', () => fitting([described(secrets)]), { sentence: /a directory of this master is in its place/, state: 'failed', mayChange: [...accepted, /files-left-out/] }],
 ]; // prettier-ignore

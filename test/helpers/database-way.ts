@@ -5,6 +5,7 @@ import type { Goods, LastPush } from '../../src/drops/delivery.ts';
 import type { DbDumpOptions } from '../../src/jobs/db-dump.ts';
 import type { Intake, Verdict, VerifiedDrop } from '../../src/drops/intake.ts';
 import type { PassContext } from '../../src/jobs/job.ts';
+import type { Epoch } from '../../src/rules/epoch.ts';
 import type { Manifest } from '../../src/rules/manifest.ts';
 import type { DropReference, Receipt } from '../../src/rules/receipt.ts';
 import { systemClock, type Clock } from '../../src/system/clock.ts';
@@ -29,7 +30,13 @@ export interface Way {
   readonly verdicts: (Verdict & DropReference)[];
 }
 
-export async function createWay(parent: string): Promise<Way> {
+/** Of whom the drops are: may be changed between two of them. */
+export interface Origin {
+  epoch: Epoch;
+  build: string;
+}
+
+export async function createWay(parent: string, origin: Readonly<Origin> = { epoch, build: host.build }): Promise<Way> {
   const home = await mkdtemp(join(parent, 'way-'));
   const pending = new Map<string, VerifiedDrop>();
   const receipts = new Map<string, Receipt>();
@@ -73,7 +80,7 @@ export async function createWay(parent: string): Promise<Way> {
       const directory = join(home, String(sequence));
       await mkdir(directory, { mode: 0o700 });
       const files = await goods.pack(directory, signal);
-      pending.set(goods.stream, { directory, manifest: manifestOf(goods, sequence, files) });
+      pending.set(goods.stream, { directory, manifest: manifestOf(goods, sequence, files, origin) });
       return { kind: 'pushed', sequence, receipt: undefined };
     },
   };
@@ -88,7 +95,12 @@ export async function createWay(parent: string): Promise<Way> {
   return { delivery, intake, pushed, confirmed, verdicts };
 }
 
-const manifestOf = (goods: Goods, sequence: number, files: Manifest['files']): Manifest => ({
+const manifestOf = (
+  goods: Goods,
+  sequence: number,
+  files: Manifest['files'],
+  { epoch, build }: Readonly<Origin>,
+): Manifest => ({
   format: 1,
   stream: goods.stream,
   epoch,
@@ -97,7 +109,7 @@ const manifestOf = (goods: Goods, sequence: number, files: Manifest['files']): M
   target: 'spare',
   capturedAt: new Date().toISOString(),
   platform: 'pe',
-  build: host.build,
+  build,
   kind: goods.kind,
   digest: goods.digest,
   files,

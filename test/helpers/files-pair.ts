@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createSyncFiles } from '../../src/jobs/sync-files.ts';
 import { createUpdatePassiveFiles } from '../../src/jobs/update-passive-files/index.ts';
 import { createLeftOutBook } from '../../src/jobs/update-passive-files/left-out.ts';
+import { createNewsStore } from '../../src/jobs/update-passive-files/news.ts';
 import type { Job, Outcome, PassContext } from '../../src/jobs/job.ts';
 import type { Delivery } from '../../src/drops/delivery.ts';
 import type { Spare } from '../../src/drops/spare.ts';
@@ -39,6 +40,7 @@ export function updatePassiveFilesOf(master: TestMaster, spare: Spare, journal?:
     holds: spare.holds,
     journal: journal ?? createJournal(join(paths.journal, 'update-passive-files.jsonl')),
     leftOut: createLeftOutBook(createState(paths.state), set),
+    news: createNewsStore(createState(paths.state)),
     archive: join(paths.archive, 'sync-files'),
     replaced: join(paths.archive, 'replaced-files'),
     keptArchives,

@@ -1,18 +1,16 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createHolds, type Holds } from '../../src/drops/holds.ts';
-import { createDbDump } from '../../src/jobs/db-dump.ts';
+import type { Holds } from '../../src/drops/holds.ts';
 import type { Job } from '../../src/jobs/job.ts';
 import { countAdministrators } from '../../src/puppet/rbac-administrators.ts';
-import { createState } from '../../src/system/state.ts';
-import { makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
-import { createWay, passContext, type Way } from '../helpers/database-way.ts';
-import { memoryLog } from '../helpers/pair.ts';
+import { createFollower, type Follower } from '../helpers/database-follower.ts';
+import { makeSpare } from '../helpers/database-spare.ts';
+import { passContext, type Way } from '../helpers/database-way.ts';
+import type { MemoryLog } from '../helpers/pair.ts';
 import { buildRbac } from '../helpers/pe-rbac.ts';
 import { startCluster, type Cluster } from '../helpers/postgres-cluster.ts';
-import { restoreJobOf } from '../helpers/restore-job.ts';
 
 let active: Cluster;
 let passive: Cluster;
@@ -21,7 +19,8 @@ let home: string;
 let way: Way;
 let holds: Holds;
 let restoring: Job;
-const log = memoryLog();
+let log: MemoryLog;
+let follow: Follower['follow'];
 
 beforeAll(async () => {
   [active, passive] = await Promise.all([startCluster(), startCluster()]);
@@ -37,27 +36,13 @@ beforeEach(async ({ onTestFinished }) => {
     await cluster.sql('postgres', 'DROP DATABASE IF EXISTS "pe-rbac" WITH (FORCE)');
   await buildRbac(active, 'pe-rbac');
   await buildRbac(passive, 'pe-rbac', { subjects: 300 });
-  way = await createWay(home);
   spare = await makeSpare(passive, 'pe-rbac');
   onTestFinished(() => spare.stop());
-  const state = await mkdtemp(join(home, 'holds-'));
-  await mkdir(state, { recursive: true });
-  holds = createHolds(createState(state), () => new Date());
-  restoring = restoreJobOf(passive, spare, way, { holds });
+  ({ way, holds, restoring, log, follow } = await createFollower({ active, passive, spare, home }));
   await follow();
   log.lines.length = 0;
 });
 
-/** A dump of the active, and the minute of the spare. */
-async function follow(): Promise<unknown> {
-  await createDbDump({
-    postgres: active.admin,
-    delivery: way.delivery,
-    databases: [{ name: 'pe-rbac', volatile: rbacVolatile, needs: [] }],
-    workDirectory: join(home, 'work'),
-  }).run(passContext('cron'));
-  return await restoring.run({ ...passContext('cron'), log });
-}
 const rows = async (table: string): Promise<number> => (await passive.sql('pe-rbac', `SELECT FROM ${table}`)).length;
 const failures = (): string[] => log.lines.filter((line) => line.startsWith('[FAILURE]'));
 

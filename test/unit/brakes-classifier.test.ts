@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { classifierBrakes } from '../../src/rules/brakes-classifier.ts';
+import { classifierBrakes, type Trees } from '../../src/rules/brakes-classifier.ts';
 import { rootId, type Group } from '../../src/rules/groups.ts';
 import { group } from '../helpers/arbitrary-groups.ts';
 
@@ -10,7 +10,8 @@ const groups = (count: number, from = 0): readonly Group[] => [
     group({ id: `${String(n + from + 1).padStart(8, '0')}-0000-4000-8000-000000000000`, name: `Group ${n + from}` }),
   ),
 ];
-const brakes = (incoming: readonly Group[], live: readonly Group[]) => classifierBrakes(incoming, incoming, live);
+const brakes = (incoming: readonly Group[], live: readonly Group[], more: Partial<Trees> = {}) =>
+  classifierBrakes({ incoming, wanted: incoming, live, ...more });
 
 test('lets nine of ten groups go, for they are fewer than ten', () => {
   expect(brakes(groups(1), groups(10))).toEqual([]);
@@ -40,4 +41,16 @@ test('holds a changed rule of the root group, with both rules', () => {
       difference: ['- ["and",["~","name",".*"]]', '+ ["=","name","x"]'],
     }),
   ]);
+});
+test('what the spare made itself is no loss of the active: of it alone nothing counts, and with it nothing counts more', () => {
+  expect(brakes(groups(40), groups(90), { left: groups(40) })).toEqual([]);
+  expect(brakes(groups(31), groups(90), { left: groups(40) })).toEqual([]); // nine of the active's
+  expect(brakes(groups(30), groups(90), { left: groups(40) })).toMatchObject([
+    { sentence: '10 of 41 node groups would vanish from the spare' },
+  ]);
+});
+test('what is replaced for the first time, as an admin said, may have had more groups; an empty source is held all the same', () => {
+  expect(brakes(groups(5), groups(90), { replaces: true })).toEqual([]);
+  expect(brakes(groups(5), groups(90))).toMatchObject([{ rule: 'groups-vanish' }]);
+  expect(brakes(groups(0), groups(90), { replaces: true })).toMatchObject([{ rule: 'source-empty' }]);
 });

@@ -9,7 +9,9 @@ test.each([
   [1, 1, 1, undefined], // another name
   [50, 10, 0, undefined], // a fifth
   [49, 10, 0, 'files-vanish'],
-  [49, 10, 40, 'files-vanish'],
+  [49, 10, 1, undefined], // nine
+  [49, 49, 49, undefined], // versions in their names
+  [49, 30, 15, 'files-vanish'],
   [49, 9, 0, undefined],
   [1000, 150, 0, undefined],
 ])('of %i files %i go and %i come: %s', (before, removed, added, rule) => {

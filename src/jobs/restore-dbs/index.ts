@@ -8,7 +8,7 @@ import type { DropReference } from '../../rules/receipt.ts';
 import type { Attempt } from '../../rules/waiting.ts';
 import { isBusy } from '../../system/lock.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
-import { closeBrakes } from './brakes.ts';
+import { closeBrakes, closeFailed, raiseFailed } from './brakes.ts';
 import { createOverdueBook, type OverdueBook } from './overdue.ts';
 import { createRecordStore, type RecordStore, type Staged } from './record.ts';
 import { referenceOf, stageDrop } from './stage.ts';
@@ -126,18 +126,11 @@ async function stageNext(
   return staging;
 }
 
-/** A content that failed here is refused until an admin says that its cause is mended. */
+/** A content that failed here is held, and refused until an admin says that its cause is mended. */
 async function honourRelease({ holds }: RestoreDbsOptions, store: RecordStore): Promise<void> {
   const { quarantined, ...rest } = await store.read();
   if (quarantined === undefined) return;
-  const { drop, why } = quarantined;
-  const id = await holds.raise({
-    rule: 'database-failed',
-    stream: drop.stream,
-    sentence: why,
-    difference: [drop.digest],
-    drop,
-  });
+  const id = await raiseFailed({ holds }, quarantined);
   if (!(await holds.isReleased(id))) return;
   await store.write(rest);
   await holds.close(id);
@@ -157,6 +150,7 @@ async function conclude(
       return { kind: 'done', why: result.why };
     case 'went back': {
       await quarantine(store, result.why);
+      await honourRelease(tools, store);
       await forget(tools, store, drop, { state: 'failed', why: result.why });
       const hint = 'The old database is live again. Mend the cause, then type: pe-failover holds';
       throw new Failure('bad-data', 'database switched back', { why: result.why, hint });
@@ -180,7 +174,9 @@ async function forget(
     if (drop !== undefined && isSame(referenceOf(drop), staged.drop)) await tools.intake.settle(drop, verdict);
     else if (failed === undefined || byPlace(failed, staged.drop) <= 0) await tools.intake.report(staged.drop, verdict);
   }
-  await store.write(isApplied ? { ...rest, followed: true } : rest);
+  if (!isApplied || staged === undefined) return await store.write(rest);
+  const followed = { epoch: staged.drop.epoch, rows: staged.shape?.rows };
+  await store.write({ ...(await closeFailed(tools, rest, staged.drop)), followed });
 }
 
 const isSame = (a: DropReference, b: DropReference): boolean => a.epoch.id === b.epoch.id && a.sequence === b.sequence;

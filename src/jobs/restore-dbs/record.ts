@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { Failure } from '../../errors.ts';
 import type { DumpDetail } from '../../puppet/database-dump.ts';
+import type { Epoch } from '../../rules/epoch.ts';
 import type { DatabaseShape } from '../../rules/brakes-database.ts';
 import type { Need } from '../../rules/manifest.ts';
 import type { DropReference } from '../../rules/receipt.ts';
@@ -30,8 +31,15 @@ export interface RestoreRecord {
   /** A content that did not load or was not healthy: refused until `release`. */
   readonly quarantined?: { readonly drop: DropReference; readonly why: string };
   readonly waiting?: Waiting;
-  /** A database of the active was live here before: what differs much from it now looks like a mistake. */
-  readonly followed?: true | undefined;
+  /** A database of an active was live here before: what differs much from it now looks like a mistake. `true`: of an older version. */
+  readonly followed?: Followed | true | undefined;
+}
+
+/** The last database of an active that was live here. */
+export interface Followed {
+  readonly epoch: Epoch;
+  /** As in a shape; undefined: loaded by an older version of this program. */
+  readonly rows?: DatabaseShape['rows'] | undefined;
 }
 
 export interface RecordStore {

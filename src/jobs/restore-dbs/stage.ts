@@ -3,12 +3,13 @@ import { Failure, toFailure } from '../../errors.ts';
 import { measureDatabase, type Measured } from '../../puppet/database-digest.ts';
 import type { DumpDetail } from '../../puppet/database-dump.ts';
 import { stageDatabase } from '../../puppet/database-staging.ts';
+import type { DatabaseShape } from '../../rules/brakes-database.ts';
 import { stagingName } from '../../rules/database-names.ts';
 import { isOwnership } from '../../rules/ownership.ts';
 import type { DropReference } from '../../rules/receipt.ts';
 import { isVolatilePattern, parseVolatile } from '../../rules/volatile.ts';
 import type { Outcome, PassContext } from '../job.ts';
-import { closeBrakes } from './brakes.ts';
+import { closeBrakes, closeFailed, raiseFailed } from './brakes.ts';
 import type { RecordStore, RestoreRecord, Staged } from './record.ts';
 import type { RestoreDbsOptions } from './tools.ts';
 
@@ -30,7 +31,7 @@ export async function stageDrop(
   try {
     const detail = parseDetail(manifest.detail);
     const live = await measureLive(tools, database, detail.volatile, context.signal);
-    if (live.wholeDigest === detail.wholeDigest) return await settleUnchanged(tools, store, drop);
+    if (live.wholeDigest === detail.wholeDigest) return await settleUnchanged(tools, store, drop, live.shape);
     const name = stagingName(database, manifest);
     const superseded = record.staged?.name;
     const staging = { database, name, directory, build: manifest.build, detail, superseded };
@@ -44,16 +45,24 @@ export async function stageDrop(
   } catch (error) {
     const failure = toFailure(error);
     if (failure.class !== 'bad-data') throw failure;
-    await store.write({ ...record, quarantined: { drop: reference, why: failure.message } });
+    const quarantined = { drop: reference, why: failure.message };
+    await store.write({ ...record, quarantined });
+    await raiseFailed(tools, quarantined);
     await tools.intake.settle(drop, { state: 'failed', why: failure.message });
     throw failure;
   }
 }
 
 // The record first: an older drop that is staged must not go live any more.
-async function settleUnchanged(tools: RestoreDbsOptions, store: RecordStore, drop: VerifiedDrop): Promise<Outcome> {
+async function settleUnchanged(
+  tools: RestoreDbsOptions,
+  store: RecordStore,
+  drop: VerifiedDrop,
+  { rows }: DatabaseShape,
+): Promise<Outcome> {
   const { staged: _overtaken, ...rest } = await store.read();
-  await store.write({ ...rest, followed: true });
+  const left = await closeFailed(tools, rest, referenceOf(drop));
+  await store.write({ ...left, followed: { epoch: drop.manifest.epoch, rows } });
   await closeBrakes(tools, drop.manifest.stream);
   const why = 'live is the same';
   await tools.intake.settle(drop, { state: 'unchanged', why });

@@ -43,15 +43,18 @@ export async function switchStaged(
     await tools.intake.report(staged.drop, { state: 'held', why, waits: true });
     return not('held', why);
   }
+  await mayBeReplaced(tools, database.name, staged, context.signal); // of another build, other tables are no mistake
   // The first of all replaces what an installer made, as the admin said.
-  const held = staged.followed === true ? await brakeOn(tools, database.name, live.shape, staged, context) : undefined;
-  if (held !== undefined) return { kind: 'not tried', outcome: held };
+  const braked = staged.followed === undefined ? {} : await brakeOn(tools, database.name, live.shape, staged, context);
+  if (braked.held !== undefined) return { kind: 'not tried', outcome: braked.held };
   const missing = await tools.keyFiles.missing(staged.needs);
   if (missing.length > 0) {
     const way = 'on the active, type: pe-failover run sync-files';
     return not('waiting', `key files have not arrived: ${missing.join(', ')}; ${way}`);
   }
-  return await tools.withServicesLock(() => doSwitch(tools, database, staged, context));
+  const switched = await tools.withServicesLock(() => doSwitch(tools, database, staged, context));
+  if (switched.kind === 'live' && braked.warning !== undefined) context.log.warning(braked.warning);
+  return switched;
 }
 
 async function doSwitch(

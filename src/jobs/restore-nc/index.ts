@@ -5,12 +5,13 @@ import { Failure, toFailure } from '../../errors.ts';
 import type { Classifier } from '../../puppet/classifier.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { BrakeLimits } from '../../rules/brake-limits.ts';
-import { classifierBrakes, classifierLimits } from '../../rules/brakes-classifier.ts';
+import { classifierBrakes, classifierLimits, groupsGone, type Trees } from '../../rules/brakes-classifier.ts';
 import { digestGroups, parseGroups, type Group } from '../../rules/groups.ts';
 import { mapHosts, type HostPair } from '../../rules/host-map.ts';
+import { letThrough } from '../../rules/hold-words.ts';
 import { dropName } from '../../rules/manifest.ts';
 import { mergeGroups, type Merged } from '../../rules/merge-groups.ts';
-import { madeHereGroups, type MadeHereGroups } from '../../rules/made-here-groups.ts';
+import { madeHereGroups } from '../../rules/made-here-groups.ts';
 import { readIfThere } from '../../system/files.ts';
 import { recover, runOperation, type Journal } from '../../system/journal.ts';
 import type { Job, Outcome, PassContext, Trigger } from '../job.ts';
@@ -31,6 +32,8 @@ export interface RestoreNcSettings {
   /** Names of stock groups in which the spare keeps its own; see merge-groups.ts. */
   readonly furtherInfrastructure?: readonly string[];
   readonly limits?: BrakeLimits;
+  /** True once an admin said that what is live here may be replaced. */
+  readonly adopted?: () => Promise<boolean>;
   readonly triggers?: readonly Trigger[];
 }
 
@@ -53,10 +56,11 @@ export function createRestoreNc(settings: RestoreNcSettings): Job {
     await settings.classifier.ready(context.signal);
     const live = await settings.classifier.groups(context.signal);
     const merged = planRestore(settings, drop, incoming, live);
-    const held = await hold(settings, drop, incoming, merged.groups, live);
+    const { held, standing } = await brake(settings, drop, { incoming, wanted: merged.groups, live }, context);
     if (held !== undefined) return held;
-    if (digestGroups(merged.groups) === digestGroups(live)) return settleEqual(settings, drop, live, finished);
-    return restore(settings, drop, live, merged, context);
+    const planned = { live, merged, standing };
+    if (digestGroups(merged.groups) === digestGroups(live)) return settleEqual(settings, drop, planned, finished);
+    return restore(settings, drop, planned, context);
   };
   return { name: 'restore-nc', role: 'passive', triggers: settings.triggers ?? defaultTriggers, run };
 }
@@ -105,36 +109,46 @@ async function readDrop({ intake }: RestoreNcSettings, drop: VerifiedDrop): Prom
   }
 }
 
-async function hold(
-  { intake, holds, limits = classifierLimits }: RestoreNcSettings,
+interface Planned {
+  readonly live: readonly Group[];
+  readonly merged: Merged;
+  /** Holds that stand also when the tree is live. */
+  readonly standing: ReadonlySet<string>;
+}
+
+async function brake(
+  { intake, holds, archive, adopted, limits = classifierLimits }: RestoreNcSettings,
   drop: VerifiedDrop,
-  incoming: readonly Group[],
-  wanted: readonly Group[],
-  live: readonly Group[],
-): Promise<Outcome | undefined> {
+  trees: Pick<Trees, 'incoming' | 'wanted' | 'live'>,
+  { log }: PassContext,
+): Promise<{ readonly held?: Outcome; readonly standing: ReadonlySet<string> }> {
+  const earlier = createTreeArchive(archive);
+  const left = await earlier.accepted(drop.manifest.epoch);
+  const replaces = !(await earlier.hasAccepted()) && (await adopted?.()) === true;
   const raised = [];
-  for (const { rule, sentence, difference } of classifierBrakes(incoming, wanted, live, limits)) {
-    const holdId = await holds.raise({ rule, stream, sentence, difference, drop: drop.manifest });
-    raised.push({ holdId, rule, sentence, difference });
-  }
+  for (const found of classifierBrakes({ ...trees, left, replaces }, limits))
+    raised.push({ ...found, holdId: await holds.raise({ ...found, stream, drop: drop.manifest }) });
   await holds.closeOthers(stream, new Set(raised.map(({ holdId }) => holdId)));
   for (const { holdId, rule, sentence, difference } of raised) {
     if (await holds.isReleased(holdId)) continue;
-    const why = `${sentence}. To let it through, type: pe-failover release ${holdId}`;
+    const why = `${sentence}. ${letThrough(holdId)}`;
     await intake.settle(drop, { state: 'held', why, holdId });
-    return { kind: 'held', why, detail: { rule, holdId, difference } };
+    log.failure(`Not imported: ${why}`);
+    return { held: { kind: 'held', why, detail: { rule, holdId, difference } }, standing: new Set() };
   }
-  return undefined;
+  // No import ends this difference, so a release is for as long as it is the same.
+  const lasting = raised.filter(({ rule }) => rule === 'root-rule-changed');
+  return { standing: new Set(lasting.map(({ holdId }) => holdId)) };
 }
 
 async function settleEqual(
   { intake, archive, holds }: RestoreNcSettings,
   drop: VerifiedDrop,
-  live: readonly Group[],
+  { live, standing }: Planned,
   finished: string | undefined,
 ): Promise<Outcome> {
-  await createTreeArchive(archive).accept(live);
-  await holds.closeOthers(stream, new Set());
+  await createTreeArchive(archive).accept(live, drop.manifest.epoch);
+  await holds.closeOthers(stream, standing);
   if (finished === dropName(drop.manifest)) {
     const why = 'imported before an interruption, verified after it';
     await intake.settle(drop, { state: 'applied', why });
@@ -148,45 +162,45 @@ async function settleEqual(
 async function restore(
   settings: RestoreNcSettings,
   drop: VerifiedDrop,
-  live: readonly Group[],
-  { groups: wanted, drift }: Merged,
+  { live, merged, standing }: Planned,
   context: PassContext,
 ): Promise<Outcome> {
+  const { groups: wanted, drift } = merged;
   const trees = createTreeArchive(settings.archive);
   const name = dropName(drop.manifest);
   const archive = trees.pathFor(context.clock.now(), name);
-  const made = madeHereGroups(live, (await trees.accepted()) ?? live);
+  const gone = groupsGone(live, wanted);
+  const left = await trees.accepted(drop.manifest.epoch);
+  // The first of an active: whatever it lacks, this master made or was given by another.
+  const made = left === undefined ? { added: namesOf(gone), changed: [] } : madeHereGroups(live, left);
+  const whose =
+    left === undefined ? 'Node groups that only this spare had' : 'Node groups were edited on this spare and';
   const digests = { old: digestGroups(live), wanted: digestGroups(wanted) };
   const args: RestoreArgs = { archive, ...digests, drop: name, epoch: context.epoch };
   await run(settings, drop, context, restoreOperation(settings.classifier, context, args, { live, wanted }));
-  await trees.accept(wanted);
+  await trees.accept(wanted, drop.manifest.epoch);
   await trees.prune(settings.keptTrees ?? 24);
   // Before the drop is settled: killed in between, it is met again and finds its tree live.
-  await settings.holds.closeOthers(stream, new Set());
-  const removed = removedFrom(live, wanted);
-  const why = `${wanted.length} node groups imported${removed.length > 0 ? `, ${removed.length} removed` : ''}`;
+  await settings.holds.closeOthers(stream, standing);
+  const why = `${wanted.length} node groups imported${gone.length > 0 ? `, ${gone.length} removed` : ''}`;
   const madeHere = { groups: made.added.length + made.changed.length };
   await settings.intake.settle(drop, {
     state: 'applied',
     why: `${why}; the replaced ones are in ${archive}`,
     madeHere,
   });
-  warn(context, made, drift, archive);
-  return { kind: 'done', why, detail: { archive, removed, drift, madeHere: made } };
+  const names = [...made.added, ...made.changed];
+  if (names.length > 0) context.log.warning(`${whose} are replaced: ${names.join(', ')}. They are kept in ${archive}`);
+  tellDrift(context, drift);
+  return { kind: 'done', why, detail: { archive, removed: namesOf(gone), drift, madeHere: made } };
 }
 
-function warn({ log }: PassContext, made: MadeHereGroups, drift: Merged['drift'], archive: string): void {
-  const names = [...made.added, ...made.changed];
-  if (names.length > 0)
-    log.warning(
-      `Node groups were edited on this spare and are replaced: ${names.join(', ')}. They are kept in ${archive}`,
-    );
-  if (drift.length > 0) {
-    const points = drift.slice(0, 5).map(({ group, what }) => `${group}: ${what}`);
-    log.warning(
-      `Stock node groups differ from the active's in ${counted(drift.length, 'point')}: ${points.join('; ')}`,
-    );
-  }
+const namesOf = (groups: readonly Group[]): readonly string[] => groups.map(({ name }) => name);
+
+function tellDrift({ log }: PassContext, drift: Merged['drift']): void {
+  if (drift.length === 0) return;
+  const points = drift.slice(0, 5).map(({ group, what }) => `${group}: ${what}`);
+  log.warning(`Stock node groups differ from the active's in ${counted(drift.length, 'point')}: ${points.join('; ')}`);
 }
 
 async function run(
@@ -207,8 +221,3 @@ async function run(
   }
   log.success('Import of node groups completed');
 }
-
-const removedFrom = (live: readonly Group[], wanted: readonly Group[]): readonly string[] => {
-  const left = new Set(wanted.map((group) => `${group.environment}/${group.name}`));
-  return live.filter((group) => !left.has(`${group.environment}/${group.name}`)).map((group) => group.name);
-};

@@ -1,36 +1,47 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pruneArchive } from '../../drops/archive.ts';
 import { toFailure } from '../../errors.ts';
+import { formatEpoch, type Epoch } from '../../rules/epoch.ts';
 import { canonicalGroups, parseGroups, type Group } from '../../rules/groups.ts';
-import { ensureDirectory, readIfThere, sweepTemporary, writeFileAtomic } from '../../system/files.ts';
+import { ensureDirectory, listDirectory, readIfThere, sweepTemporary, writeFileAtomic } from '../../system/files.ts';
 
 /** The replaced trees, and what the last restore left: one directory of this job's own. */
 export interface TreeArchive {
   open(): Promise<void>;
   /** Where a tree goes that is replaced at a time by a drop. */
   pathFor(at: Date, drop: string): string;
-  /** What the last restore left, if it is known. */
-  accepted(): Promise<readonly Group[] | undefined>;
-  accept(groups: readonly Group[]): Promise<void>;
+  /** What the last restore of an active of this epoch left; undefined: none is known. */
+  accepted(epoch: Epoch): Promise<readonly Group[] | undefined>;
+  /** True once any was restored here. */
+  hasAccepted(): Promise<boolean>;
+  accept(groups: readonly Group[], epoch: Epoch): Promise<void>;
   /** Keeps the newest. */
   prune(keep: number): Promise<void>;
 }
 
 export function createTreeArchive(directory: string): TreeArchive {
-  const acceptedPath = join(directory, 'accepted.json');
+  const acceptedName = (epoch: Epoch): string => `accepted-${formatEpoch(epoch)}.json`;
+  const allAccepted = async (): Promise<string[]> =>
+    (await listDirectory(directory)).filter((name) => /^accepted.*\.json$/.test(name));
   return {
     open: async () => {
       await ensureDirectory(directory, { mode: 0o700 });
       await sweepTemporary(directory);
     },
     pathFor: (at, drop) => join(directory, `groups-${at.toISOString().replaceAll(':', '')}-before-${drop}.json`),
-    accepted: async () => readTree(await readIfThere(acceptedPath)),
-    accept: (groups) => writeFileAtomic(acceptedPath, canonicalGroups(groups), { mode: 0o600 }),
+    accepted: async (epoch) => readTree(await readIfThere(join(directory, acceptedName(epoch)))),
+    hasAccepted: async () => (await allAccepted()).length > 0,
+    accept: async (groups, epoch) => {
+      const name = acceptedName(epoch);
+      await writeFileAtomic(join(directory, name), canonicalGroups(groups), { mode: 0o600 });
+      for (const older of await allAccepted()) if (older !== name) await rm(join(directory, older), { force: true });
+    },
     prune: (keep) => pruneArchive(directory, keep),
   };
 }
 
-// It serves a report only: unreadable is as good as unknown.
+// Unreadable is as good as unknown.
 function readTree(text: string | undefined): readonly Group[] | undefined {
   try {
     return text === undefined ? undefined : parseGroups(text);

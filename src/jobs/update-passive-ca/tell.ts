@@ -1,6 +1,7 @@
 import type { Verdict } from '../../drops/intake.ts';
 import type { Applied } from '../../puppet/ca-pass.ts';
 import { renewalSentence } from '../../rules/ca-renewal.ts';
+import { letThrough } from '../../rules/hold-words.ts';
 import { overlapKey, overlapSentence, type SerialOverlap } from '../../rules/serial-overlaps.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { Outcome, PassContext } from '../job.ts';
@@ -9,7 +10,7 @@ import type { Outcome, PassContext } from '../job.ts';
 export function tell(verdict: Verdict, applied: Applied, { log }: PassContext): Outcome {
   const detail = { actions: applied.actions, bothSigned: applied.bothSigned.length, kept: applied.kept.length };
   if (verdict.state === 'held') {
-    const text = `${applied.sentences.join('. ')}. To let it through, type: pe-failover release ${verdict.holdId ?? ''}`;
+    const text = `${applied.sentences.join('. ')}. ${letThrough(verdict.holdId ?? '')}`;
     if (applied.isGrown) log.warning(text);
     else log.failure(text);
     return { kind: 'held', why: verdict.why, detail };

@@ -12,6 +12,7 @@ import type { Accounts } from '../../system/accounts.ts';
 import type { Outcome, PassContext } from '../job.ts';
 import { pathsOf } from './apply.ts';
 import { leftOutOf, type LeftOut, type LeftOutBook } from './left-out.ts';
+import type { NewsStore } from './news.ts';
 import { attemptEach, differs, keepAside, placeFile, removeFile, type FilesHome } from './place.ts';
 
 export const stream = 'sync-files';
@@ -25,6 +26,7 @@ export interface HealTools {
   readonly intake: Omit<Intake, 'reopen'>;
   readonly holds: Holds;
   readonly leftOut: LeftOutBook;
+  readonly news: NewsStore;
   /** What was replaced without a drop: edits of this master, by the time they were put back. */
   readonly replaced: string;
   readonly keptArchives: number;

@@ -1,7 +1,8 @@
 import { pruneArchive } from '../../drops/archive.ts';
 import type { VerifiedDrop } from '../../drops/intake.ts';
 import { filesBrake } from '../../rules/brakes-files.ts';
-import { planFiles, withLeftOut, type FilesPlan } from '../../rules/files-plan.ts';
+import { newcomersLeft, recentNews, withNews, type FilesNews, type NewsBook } from '../../rules/files-news.ts';
+import { isBelow, planFiles, withLeftOut, type FilesPlan } from '../../rules/files-plan.ts';
 import type { Manifest } from '../../rules/manifest.ts';
 import { failureOfAll, type Obstacle } from '../../rules/obstacles.ts';
 import { addWeight, formatSetDigest } from '../../rules/set-digest.ts';
@@ -12,7 +13,7 @@ import { recover, runOperation, type Journal } from '../../system/journal.ts';
 import type { Job, Outcome, PassContext } from '../job.ts';
 import { applyOperation, entryOf, type ApplyArguments } from './apply.ts';
 import { heal, stream, type HealTools } from './heal.ts';
-import { carryOutReleased, closeMended, raise, type HeldRemovals } from './held.ts';
+import { carryOutReleased, closeMended, liftReplaced, raise, type HeldRemovals } from './held.ts';
 import { leftOutOf, type LeftOut } from './left-out.ts';
 import { sweepBesideFiles } from './place.ts';
 
@@ -63,9 +64,12 @@ async function apply(
     });
     return { kind: 'waiting', why: 'a delta did not fit; the active sends the whole set next' };
   }
-  const { plan, held } = planOf(tools, manifest, changes, await tools.leftOut.read());
+  const news = recentNews(await tools.news.read(), manifest.epoch, context.clock.now());
+  const { plan, held, counts } = planOf(tools, manifest, changes, { leftOut: await tools.leftOut.read(), news });
   const obstacles: Obstacle[] = [];
   await context.fence();
+  const noted = withNews(news, { sequence: manifest.sequence, at: context.clock.now().toISOString(), ...counts });
+  await tools.news.write(noted);
   const args = { taken: drop.directory, manifest, plan };
   await runOperation(tools.journal, applyOperation({ ...tools, accounts, obstacles }, args));
   await tools.home.store.sweep(keptBy(tools));
@@ -73,6 +77,7 @@ async function apply(
   const leftOut = leftOutOf(manifest, plan, obstacles);
   await tools.leftOut.write(leftOut);
   await closeMended(tools);
+  await liftReplaced(tools, context, noted);
   return await conclude(tools, context, { drop, plan, held, obstacles, why: leftOut.why });
 }
 
@@ -80,6 +85,12 @@ interface Planned {
   readonly plan: FilesPlan;
   /** Deletions that are not done, and why. */
   readonly held: HeldRemovals | undefined;
+  readonly counts: Pick<FilesNews, 'added' | 'removed'>;
+}
+
+interface Earlier {
+  readonly leftOut: LeftOut | undefined;
+  readonly news: NewsBook;
 }
 
 /** The drop, and what earlier ones brought that could not be made live yet. */
@@ -87,18 +98,22 @@ function planOf(
   tools: UpdatePassiveFilesTools,
   manifest: Manifest,
   changes: SetChanges,
-  leftOut: LeftOut | undefined,
+  { leftOut, news }: Earlier,
 ): Planned {
   const { allowed, neededByDatabases: keyFiles } = tools;
   const drop = { files: manifest.files, deleted: changes.remove };
   const full = planFiles(withLeftOut(drop, leftOut), { allowed, keyFiles });
-  const before = tools.home.set.count();
-  const counts = { before, removed: changes.remove.length, added: newcomers(tools, manifest) };
-  const brake = filesBrake(counts, tools.limits);
-  if (brake === undefined) return { plan: full, held: undefined };
-  const isHeld = (path: string): boolean => changes.remove.includes(path);
-  const plan = { ...full, remove: full.remove.filter((path) => !isHeld(path)) };
-  return { plan, held: { ...brake, paths: full.remove.filter(isHeld) } };
+  const gone = new Set(changes.remove);
+  const paths = full.remove.filter((path) => gone.has(path));
+  const { before, added } = countsOf(tools, manifest);
+  const asked = { before, removed: paths.length, added, others: newcomersLeft(news, 0) };
+  const brake = filesBrake(asked, tools.limits);
+  // A whole set is no news: it is the first of an active, or all of it once more.
+  const isDelta = manifest.kind === 'delta';
+  const counts = { added: isDelta ? added : 0, removed: isDelta && brake === undefined ? paths.length : 0 };
+  if (brake === undefined) return { plan: full, held: undefined, counts };
+  const plan = { ...full, remove: full.remove.filter((path) => !gone.has(path)) };
+  return { plan, held: { ...brake, paths }, counts };
 }
 
 interface Applied {
@@ -149,8 +164,12 @@ const digestAfter = ({ home }: UpdatePassiveFilesTools, manifest: Manifest, chan
     ? formatSetDigest(changes.put.reduce((sum, { weight }) => addWeight(sum, weight), 0n))
     : home.set.digestAfter(changes);
 
-const newcomers = ({ home }: UpdatePassiveFilesTools, manifest: Manifest): number =>
-  manifest.files.filter(({ path }) => home.set.get(path) === undefined).length;
+/** Of what this master places: what its own configuration does not list any more is not removed here either. */
+function countsOf({ home, allowed }: UpdatePassiveFilesTools, { files }: Manifest) {
+  const isOurs = ({ path }: { readonly path: string }): boolean => isBelow(path, allowed);
+  const before = [...home.set.all()].filter(isOurs).length;
+  return { before, added: files.filter((file) => isOurs(file) && home.set.get(file.path) === undefined).length };
+}
 
 function keptBy({ home }: UpdatePassiveFilesTools): (sha256: string) => boolean {
   const kept = new Set([...home.set.all()].map(({ sha256 }) => sha256));
