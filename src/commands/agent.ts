@@ -3,26 +3,20 @@ import { findOverQuota } from '../agent/over-quota.ts';
 import { createAgent, type Agent, type AgentView } from '../agent/agent.ts';
 import { thinOutCrowd } from '../agent/crowd.ts';
 import { createDeadMan, type DeadMan } from '../agent/dead-man.ts';
-import { followPeer, isTimeToSwitch } from '../agent/key-care.ts';
-import { hearMessages } from '../agent/messages.ts';
-import { createOrderDesk, type OrderDesk } from '../agent/order-desk.ts';
-import { oldLineInFact } from '../agent/key-report.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { endLeftQuiet } from '../agent/quiet.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
 import { toFailure, type Failure } from '../errors.ts';
-import { ensureDirectory, writeFileAtomic } from '../system/files.ts';
+import { writeFileAtomic } from '../system/files.ts';
 import { createHttpClient } from '../system/http-client.ts';
 import { isBusy, lockHolder } from '../system/lock.ts';
 import { whyForbidden } from '../agent/witness.ts';
 import { serveAgent } from '../agent/serve.ts';
 import { peerEpoch, type TransitionPoint } from '../agent/transition.ts';
 import { foreignState, openHost, openMasterPatiently, type Master } from '../app.ts';
-import { keyCare, reportOf, settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
-import { orderHandlers } from '../order-work.ts';
+import { reportOf, settingsOf, senderTo, streamsOf, workOf, endInterruptedWork } from '../role-work.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
-import { createReplies } from '../drops/replies.ts';
 import { largestDump, pruneAll, type RetentionParts } from '../drops/retention.ts';
 import { knownPeer } from '../drops/greeter.ts';
 import { peerOf } from '../drops/named-peer.ts';
@@ -31,11 +25,11 @@ import type { FollowPoint } from '../drops/peer-keys.ts';
 import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
+import { careForPeer, sessionsOf, switchKeys } from '../peer-work.ts';
 import { databasesDirectory, findCadir } from '../surroundings.ts';
 import { quietOf } from '../role-change-work.ts';
-import { createLoginSessions, type LoginSessions } from '../system/login-sessions.ts';
+import type { LoginSessions } from '../system/login-sessions.ts';
 import { createState } from '../system/state.ts';
-import { fingerprint } from '../system/sign.ts';
 import type { Epoch } from '../rules/epoch.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
 
@@ -200,69 +194,6 @@ async function publishStatus(
     }
     await clock.sleep(publishMs, signal).catch(() => undefined);
   }
-}
-
-const peerMs = 1_000;
-/** Below a root of its own there is no transfer user whose connections are ours to end. */
-async function sessionsOf(master: Master): Promise<LoginSessions | undefined> {
-  const ids = master.system ? await master.transferIds() : undefined;
-  return ids === undefined ? undefined : createLoginSessions(ids.uid);
-}
-
-const nobody = (): Promise<number> => Promise.resolve(0);
-
-/** What the other master says: its orders are carried out, and a change of keys, on either side, goes on. */
-async function careForPeer(
-  master: Master,
-  agent: Agent,
-  sessions: LoginSessions | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  const { log, clock, session } = master;
-  const parts = keyCare(master);
-  const desk = await openOrderDesk(master, () => agent.view());
-  let [failing, isNews] = [false, true];
-  while (!signal.aborted) {
-    try {
-      const heard = await hearMessages({ ...master, log: parts.log });
-      for (const message of heard) if ('order' in message) await desk.hear(message.order);
-      isNews =
-        (await followPeer(
-          parts,
-          heard.flatMap((one) => ('keys' in one ? [one] : [])),
-        )) || isNews;
-      const old = isNews ? await oldLineInFact(master.paths) : undefined;
-      if (old !== undefined) parts.log.warning(old);
-      isNews = false;
-      await master.peerKeys.endOldSessions(sessions?.endOld ?? nobody);
-      if (await isTimeToSwitch(parts, agent.view())) agent.reload();
-      if (failing) log.worked('agent');
-      failing = false;
-    } catch (error) {
-      log.failed('agent', session.explain(toFailure(error)));
-      failing = true;
-    }
-    await clock.sleep(peerMs, signal).catch(() => undefined);
-  }
-  await desk.close();
-}
-
-async function openOrderDesk(master: Master, view: () => AgentView): Promise<OrderDesk> {
-  const { paths, signer, published, certname, clock } = master;
-  await ensureDirectory(paths.replies, { ...published, mode: 0o750 });
-  return await createOrderDesk({
-    ...{ certname, clock, log: master.log.forJob('agent'), state: createState(paths.state) },
-    replies: createReplies({ directory: paths.replies, signer, ownership: published }),
-    handlers: orderHandlers(master, view),
-  });
-}
-
-/** Nothing is sent between two sessions. */
-async function switchKeys(master: Master): Promise<void> {
-  const { ownKeys, spare, log } = master;
-  if ((await foreignState(master)) !== undefined || !(await ownKeys.switchWhereDue(spare.signAnew))) return;
-  const { signingKey } = ownKeys.pairing;
-  log.forJob('agent').success(`The next keys of this master are in use: signing key ${fingerprint(signingKey)}`);
 }
 
 const leapMs = 60_000;
