@@ -6,12 +6,13 @@ import { knownPeer } from './drops/greeter.ts';
 import { give, type OrderOptions } from './drops/orders.ts';
 import type { Greeting } from './drops/peer.ts';
 import { Failure } from './errors.ts';
-import { carryOutOn } from './procedure-work.ts';
+import { carryOutOn, procedureJournal } from './procedure-work.ts';
 import { promotion, promotionProbes } from './procedures/promote.ts';
 import { promoteParts } from './role-change-work.ts';
 import { reportOf, senderTo, settingsOf } from './role-work.ts';
 import type { Finding } from './rules/findings.ts';
 import type { Order } from './rules/order.ts';
+import { readRole } from './system/fact.ts';
 import type { Terminal } from './system/terminal.ts';
 import { createState } from './system/state.ts';
 
@@ -19,7 +20,8 @@ import { createState } from './system/state.ts';
 export const orderHandlers = (master: Master, view: () => AgentView): Readonly<Record<string, OrderHandler>> => ({
   status: () => reportOf(master, view()),
   'look-at-promotion': (_order, _tell, signal) => lookAtPromotion(master, signal),
-  promote: (order, tell, signal) => promoteByOrder(master, order, tell, signal),
+  promote: (order, tell, signal) => promoteByOrder(master, order, false, tell, signal),
+  'stay-spare': (order, tell, signal) => staySpare(master, order, tell, signal),
 });
 
 /** As a look before a promotion finds this spare: whether the other master is gone is not asked. */
@@ -34,6 +36,7 @@ async function lookAtPromotion(master: Master, signal: AbortSignal): Promise<Fin
 async function promoteByOrder(
   master: Master,
   { source, by }: Order,
+  undo: boolean,
   tell: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -47,9 +50,26 @@ async function promoteByOrder(
       }
     },
   };
-  const options = { listSteps: false, dryRun: false, yes: true, undo: false, passing: ['--force'] };
+  const options = { listSteps: false, dryRun: false, yes: true, undo, passing: ['--force'] };
   const procedure = promotion({ ...promoteParts(master, undefined, false), next: source });
   await carryOutOn(master, procedure, options, { operator: `${by}, on ${source}`, terminal }, signal);
+}
+
+/** The other root has not heard that this spare was promoted, and wants to be the active again. */
+async function staySpare(
+  master: Master,
+  order: Order,
+  tell: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await procedureJournal(master).open())?.job === 'promote')
+    await promoteByOrder(master, order, true, tell, signal);
+  const [settled, { role }] = [(await master.spare.epochs.read())?.settled.role, await readRole(master.paths.fact)];
+  if (settled === 'passive' && role.role === 'passive') return;
+  throw new Failure('refused', `${master.certname} does not stay the spare`, {
+    why: settled === 'active' ? 'it is the active' : `its fact says ${role.role}`,
+    hint: `To finish the exchange, type on ${order.source}: pe-failover switchover`,
+  });
 }
 
 function demandRemoteChanges({ config, certname }: Master): void {

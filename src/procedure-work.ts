@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { demandRoot, openHost, openMaster, type Master } from './app.ts';
 import { carryOut, type CarryOutOptions } from './procedures/carry-out.ts';
 import type { Procedure } from './procedures/procedure.ts';
-import { createJournal } from './system/journal.ts';
+import { createJournal, type Journal } from './system/journal.ts';
 import { acquireLock } from './system/lock.ts';
 import { whoTypes } from './system/operator.ts';
 import { openTerminal, type Terminal } from './system/terminal.ts';
@@ -25,6 +25,9 @@ export async function carryOutHere(
   }
 }
 
+export const procedureJournal = ({ paths }: Pick<Master, 'paths'>): Journal =>
+  createJournal(join(paths.journal, 'procedure.jsonl'));
+
 /** The same for whoever has opened this master. */
 export async function carryOutOn(
   { paths, log, clock }: Master,
@@ -35,6 +38,6 @@ export async function carryOutOn(
 ): Promise<number> {
   await using disposing = new AsyncDisposableStack();
   if (!options.listSteps) disposing.use(await acquireLock(join(paths.locks, 'procedure'), procedure.verb));
-  const journal = createJournal(join(paths.journal, 'procedure.jsonl'));
+  const journal = procedureJournal({ paths });
   return await carryOut(procedure, options, { journal, log: log.forJob(procedure.verb), clock, ...by }, signal);
 }

@@ -172,4 +172,5 @@ const spareSide = (other: OtherMaster): SpareSide => ({
     return found.map(parseFinding);
   },
   promote: async ({ tell, signal }) => void (await other.give('promote', {}, { signal, timeoutMs: promotionMs, tell })),
+  stay: async ({ tell, signal }) => void (await other.give('stay-spare', {}, { signal, timeoutMs: promotionMs, tell })),
 });

@@ -32,6 +32,8 @@ export interface SpareSide {
   look(signal: AbortSignal): Promise<readonly Finding[]>;
   /** It becomes the active; undone there where it does not come to its end. */
   promote(doing: Doing): Promise<void>;
+  /** Its root says that it is the spare and stays so, and takes back what it had begun. Throws where it does not. */
+  stay(doing: Doing): Promise<void>;
 }
 
 /** Active and spare exchange their roles, and nothing is lost. */
@@ -160,26 +162,20 @@ const agreeStep = ({ report, other, role }: SwitchoverParts): ProcedureStep => (
   },
 });
 
-/** INVARIANT: this master becomes the active again only when it knows that the other one is not. */
-function promoteStep({ other }: SwitchoverParts): ProcedureStep {
-  const isActive = async (signal: AbortSignal): Promise<boolean> => {
-    const { gate } = await other.greet(signal);
-    return gate.role === 'active';
-  };
-  return {
-    name: 'promote there',
-    says: `${other.certname} becomes the active`,
-    isDone: () => isActive(AbortSignal.timeout(15_000)).catch(() => false),
-    do: (doing) => other.promote(doing),
-    undo: async ({ signal }) => {
-      if (!(await isActive(signal))) return;
-      throw new Failure('refused', `${other.certname} is the active`, {
-        why: 'its promotion is settled',
-        hint: 'To finish, type: pe-failover switchover',
-      });
-    },
-  };
-}
+/**
+ * INVARIANT: this master becomes the active again only when the root of the other one has said that it stays the spare. What its
+ * gate says is not enough: its fact may name the active already, and its agent be dead at this moment.
+ */
+const promoteStep = ({ other }: SwitchoverParts): ProcedureStep => ({
+  name: 'promote there',
+  says: `${other.certname} becomes the active`,
+  isDone: async () => {
+    const greeting = await other.greet(AbortSignal.timeout(15_000)).catch(() => undefined);
+    return greeting?.gate.role === 'active';
+  },
+  do: (doing) => other.promote(doing),
+  undo: (doing) => other.stay(doing),
+});
 
 const endStep = ({ quiet, role }: SwitchoverParts): ProcedureStep => ({
   name: 'end quiet',
