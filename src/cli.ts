@@ -139,6 +139,18 @@ const verbs: readonly Verb[] = [
       (await import('./commands/rotate-keys.ts')).rotateKeys(root(given), text(given['wait']) ?? '5m', signal),
   },
   {
+    command: 'hooks',
+    describe: 'List the executables that are told what happens, and what is wrong with them',
+    options: {
+      try: value('Run those of this event, with an example'),
+      enable: value('Put one that comes with the program into its place: deploy-code'),
+    },
+    run: async (given, signal) => {
+      const order = { try: text(given['try']), enable: text(given['enable']) };
+      return (await import('./commands/hooks.ts')).hooks(root(given), order, signal);
+    },
+  },
+  {
     command: 'holds',
     describe: 'List what the brakes hold, and why',
     run: async (given) => (await import('./commands/holds.ts')).holds(root(given)),

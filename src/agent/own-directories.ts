@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { hookEvents } from '../rules/hooks.ts';
 import type { Paths } from '../rules/paths.ts';
 import { openHostileTree } from '../system/beneath.ts';
 import { ensureDirectory, hasOwnership, type Ownership } from '../system/files.ts';
@@ -44,6 +45,7 @@ function listed(paths: Paths): Directory[] {
   return [
     { path: dirname(paths.config), mode: 0o700, owner: 'root' },
     { path: paths.keys.directory, mode: 0o700, owner: 'root' },
+    ...['', ...hookEvents].map((name) => ({ path: join(paths.hooks, name), mode: 0o700, owner: 'root' as const })),
     { path: dirname(paths.fact), mode: 0o755, owner: 'root' },
     { path: dirname(paths.events), mode: 0o700, owner: 'root' },
     { path: paths.data, mode: 0o710, owner: 'root:transfer' },

@@ -2,8 +2,11 @@ import { join } from 'node:path';
 import { findOverQuota } from '../agent/over-quota.ts';
 import { createAgent, type Agent, type AgentView } from '../agent/agent.ts';
 import { createDeadMan, type DeadMan } from '../agent/dead-man.ts';
+import { careForCode, type CodeCareParts } from '../agent/code-care.ts';
 import { followPeer, isTimeToSwitch } from '../agent/key-care.ts';
 import { oldLineInFact } from '../agent/key-report.ts';
+import { createHookEvents, hooksOf, type HookEvents } from '../agent/hook-events.ts';
+import type { Hooks } from '../agent/hooks.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { findRival } from '../agent/rivals.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
@@ -26,7 +29,7 @@ import type { FollowPoint } from '../drops/peer-keys.ts';
 import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
-import { databasesDirectory, findCadir } from '../surroundings.ts';
+import { databasesDirectory, environmentDirectories, findCadir } from '../surroundings.ts';
 import { createOldSessions } from '../system/old-sessions.ts';
 import { createState } from '../system/state.ts';
 import { fingerprint } from '../system/sign.ts';
@@ -58,29 +61,33 @@ export async function runAgent(
 }
 
 async function liveAs(master: Master, signal: AbortSignal, progress?: (point: AgentPoint) => void): Promise<void> {
-  const agent = await agentOf(master, progress);
+  const hooks = hooksOf(master);
+  const told = createHookEvents(hooks, master.log, master.spare);
+  const agent = await agentOf(master, hooks, progress);
   const housekeeping = housekeepingOf(master, agent);
   const view = (): AgentView => ({ ...agent.view(), nearlyFull: housekeeping.nearlyFull() });
-  const served = await serveAgent(master, agent, view);
+  const served = await serveAgent(master, agent, hooks, view);
   master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
   const over = new AbortController();
   const living = AbortSignal.any([signal, over.signal]);
   const beside = [
-    publishStatus(master, view, living),
+    publishStatus(master, view, told, living),
     careForKeys(master, agent, living),
     endInterrupted(master, living),
     housekeeping.run(living),
+    careForCode(codeCare(master, agent, hooks), living),
   ];
   try {
     await agent.run(signal);
   } finally {
     over.abort();
+    await hooks.end();
     await Promise.all(beside);
     await served.close();
   }
 }
 
-async function agentOf(master: Master, progress?: (point: AgentPoint) => void): Promise<Agent> {
+async function agentOf(master: Master, hooks: Hooks, progress?: (point: AgentPoint) => void): Promise<Agent> {
   const log = master.log.forJob('agent');
   return createAgent({
     clock: master.clock,
@@ -98,10 +105,12 @@ async function agentOf(master: Master, progress?: (point: AgentPoint) => void): 
       askPeer: (fact) => askPeer(master, fact),
       leapCrls: () => leapOwnCrls(master),
       witness: () => whyForbidden(master.config.witness, master.exec),
+      expect: hooks.expect,
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
       streams: streamsOf(master).map(({ name }) => name),
       ...(progress === undefined ? {} : { progress }),
     },
+    entered: hooks.entered,
     between: () => switchKeys(master),
     workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
   });
@@ -153,9 +162,14 @@ async function endInterrupted(master: Master, signal: AbortSignal): Promise<void
 const publishMs = 10_000;
 
 /** What the peer may ask the gate for, and what the page shows: written anew every few seconds. What it says too long is an alarm. */
-async function publishStatus(master: Master, view: () => AgentView, signal: AbortSignal): Promise<void> {
+async function publishStatus(
+  master: Master,
+  view: () => AgentView,
+  hooks: HookEvents,
+  signal: AbortSignal,
+): Promise<void> {
   const { certname, paths, spare, clock, published, session } = master;
-  const alarm = createSilenceAlarm(master.log.forJob('agent'), clock);
+  const alarm = createSilenceAlarm(master.log.forJob('agent'), clock, hooks.silence);
   const deadMan = deadManOf(master);
   signal.addEventListener('abort', () => deadMan?.close(), { once: true });
   let failing = false;
@@ -171,6 +185,7 @@ async function publishStatus(master: Master, view: () => AgentView, signal: Abor
         view: view(),
       });
       alarm(report);
+      hooks.look(report);
       deadMan?.hear(report);
       await writeFileAtomic(paths.status, JSON.stringify(report), published);
       // Its time is what the active's confirmations are dated by.
@@ -224,6 +239,12 @@ async function switchKeys(master: Master): Promise<void> {
   const { signingKey } = ownKeys.pairing;
   log.forJob('agent').success(`The next keys of this master are in use: signing key ${fingerprint(signingKey)}`);
 }
+
+const codeCare = (master: Master, agent: Agent, hooks: Hooks): CodeCareParts => ({
+  ...{ clock: master.clock, hooks, log: master.log.forJob('agent'), state: createState(master.paths.data) },
+  role: () => agent.view().entered?.role,
+  directories: () => environmentDirectories(master),
+});
 
 const leapMs = 60_000;
 

@@ -39,7 +39,7 @@ const common = {
   classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
   services: { manager: 'systemd', commands: {} },
   witness: {},
-  hooks: { after_promote: [], after_demote: [], on_failure: [] },
+  hooks: { timeout: '60s' },
 };
 
 const jobs = (enterprise: boolean): Readonly<Record<string, unknown>> => ({
