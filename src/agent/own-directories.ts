@@ -16,8 +16,23 @@ export interface DirectoryParts {
 }
 
 /** Every directory of ours, with its mode and owner. */
-export const directories = (parts: DirectoryParts): Change[] =>
-  listed(parts.paths).map((directory) => directoryChange(parts, directory));
+export const directories = (parts: DirectoryParts): Change[] => [
+  ...listed(parts.paths).map((directory) => directoryChange(parts, directory)),
+  hookDirectories(parts),
+];
+
+/** One for each event of hooks, so that an admin sees which there are. */
+function hookDirectories({ paths, system }: DirectoryParts): Change {
+  const wanted = { mode: 0o700, ...(system ? { uid: 0, gid: 0 } : {}) };
+  const all = ['', ...hookEvents].map((name) => join(paths.hooks, name));
+  return {
+    what: `make ${paths.hooks} with a directory for each event (700, root)`,
+    isNeeded: async () => (await Promise.all(all.map((path) => hasOwnership(path, wanted)))).includes(false),
+    make: async () => {
+      for (const path of all) await ensureDirectory(path, wanted);
+    },
+  };
+}
 
 interface Directory {
   readonly path: string;
@@ -45,7 +60,6 @@ function listed(paths: Paths): Directory[] {
   return [
     { path: dirname(paths.config), mode: 0o700, owner: 'root' },
     { path: paths.keys.directory, mode: 0o700, owner: 'root' },
-    ...['', ...hookEvents].map((name) => ({ path: join(paths.hooks, name), mode: 0o700, owner: 'root' as const })),
     { path: dirname(paths.fact), mode: 0o755, owner: 'root' },
     { path: dirname(paths.events), mode: 0o700, owner: 'root' },
     { path: paths.data, mode: 0o710, owner: 'root:transfer' },
