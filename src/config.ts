@@ -99,7 +99,12 @@ const schema = map({
   platform: platformName,
   certname: host.optional(),
   peer_address: host.optional(),
-  paths: map({ cadir: absolute.optional(), ssldir: absolute.optional(), puppet: absolute.optional() }),
+  paths: map({
+    cadir: absolute.optional(),
+    ssldir: absolute.optional(),
+    puppet: absolute.optional(),
+    environments: absolute.optional(),
+  }),
   transfer: map({ user: account, connect_timeout: time, bandwidth_limit: size }),
   inbox: map({ size, files: count(1000, 100_000_000) }),
   ssh: map({ port: count(1, 65_535), host_key_alias: host.optional() }),
@@ -149,7 +154,7 @@ const schema = map({
   web: map({ page_listen: listen, health_listen: listen }),
   remote_role_changes: z.boolean(),
   witness: map({ path: absolute.optional(), command: command.optional() }),
-  hooks: map({ after_promote: listOf(command), after_demote: listOf(command), on_failure: listOf(command) }),
+  hooks: map({ timeout: time }),
 });
 
 async function readOrNothing(file: string): Promise<string> {
@@ -206,7 +211,7 @@ function explain(issue: z.core.$ZodIssue, merged: unknown): string[] {
 }
 
 /** A token in place of its file, a password in a URL or among arguments: what may be one is not shown. */
-const maybeSecret: ReadonlySet<string> = new Set(['token_file', 'url', 'deadman', 'commands', 'command', 'hooks']);
+const maybeSecret: ReadonlySet<string> = new Set(['token_file', 'url', 'deadman', 'commands', 'command']);
 
 const show = (value: unknown): string => {
   const written = JSON.stringify(value) ?? String(value);

@@ -20,6 +20,7 @@ import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
 import { peerIn } from './rules/gate.ts';
 import type { Pairing } from './rules/pairing.ts';
+import { pathsFor } from './rules/paths.ts';
 import { agentUnit, postgresqlUnits, recoverUnit, unitText } from './rules/own-units.ts';
 import { defaultVolatile } from './rules/volatile.ts';
 import type { JudgedFact } from './system/fact.ts';
@@ -179,14 +180,17 @@ async function isRunning(services: ServiceManager, units: readonly string[]): Pr
   return false;
 }
 
+/** With whatever root: paths of files that travel are of the machine. */
+const { deployedCode } = pathsFor('/', '/run/pe_failover');
+
 export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>): JobSettings {
   const { sync_certs, sync_files, nc_dump, db_dump, update_passive_ca, update_passive_files, restore_nc, restore_dbs } =
     config.jobs;
   const databases = config.databases.map((database) => withDefaults(config.platform, database));
   return {
     enabled: (job) => jobConfig(config, job).enabled && (config.databases.length > 0 || !databaseJobs.has(job)),
-    files: config.files,
-    sentFiles: [...new Set([...config.files, ...databases.flatMap(({ needs }) => needs)])],
+    files: [...config.files, deployedCode],
+    sentFiles: [...new Set([...config.files, deployedCode, ...databases.flatMap(({ needs }) => needs)])],
     excludeCerts: config.ca.exclude_certs,
     serialGap: BigInt(config.ca.serial_gap),
     every: {

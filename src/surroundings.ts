@@ -33,6 +33,15 @@ export async function findCadir(master: Master): Promise<string> {
   return await resolveCaDirectory(master.exec, asked, AbortSignal.timeout(60_000));
 }
 
+/** Where puppet looks for environments. Below a root of its own nothing is asked of the machine's puppet. */
+export async function environmentDirectories(master: Master): Promise<readonly string[]> {
+  const { environments } = master.config.paths;
+  if (environments !== undefined) return [environments];
+  if (master.paths.root !== '/') return [];
+  const path = await printSetting(master.exec, placeOf(master), 'environmentpath', { section: 'server' });
+  return path.split(':').filter((one) => one.startsWith('/'));
+}
+
 export const puppetOf = ({ config }: Master): string => config.paths.puppet ?? puppetProgram();
 const placeOf = (master: Master): PuppetPlace => ({
   puppet: puppetOf(master),

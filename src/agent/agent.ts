@@ -17,6 +17,8 @@ export interface AgentParts {
   readonly fact: Pick<FactOptions, 'path' | 'keep'>;
   readonly session: SessionParts;
   readonly transitions: Omit<TransitionParts, 'leave' | 'applyPending'>;
+  /** A role is entered. */
+  readonly entered: (role: 'active' | 'passive') => Promise<void>;
   /** Between two sessions, when nothing of the old one runs any more. */
   readonly between: () => Promise<void>;
   /** The jobs of a role, made for one epoch. */
@@ -117,6 +119,7 @@ async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<v
   };
   life.entered = await enterRole(transitions, fact);
   if (life.entered.role !== 'suspended') {
+    await parts.entered(life.entered.role); // before the jobs: what they lack must not keep an address from its new place
     warnWithoutSpare(parts, life.entered.role, fact);
     life.session = openRoleSession(parts.session, await parts.workOf(life.entered.role, life.entered.epoch, fact));
     await life.session.start();

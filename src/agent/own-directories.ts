@@ -1,5 +1,6 @@
 import { lstat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
+import { hookEvents } from '../rules/hooks.ts';
 import type { Paths } from '../rules/paths.ts';
 import { openHostileTree } from '../system/beneath.ts';
 import { ensureDirectory, hasOwnership, type Ownership } from '../system/files.ts';
@@ -15,8 +16,23 @@ export interface DirectoryParts {
 }
 
 /** Every directory of ours, with its mode and owner. */
-export const directories = (parts: DirectoryParts): Change[] =>
-  listed(parts.paths).map((directory) => directoryChange(parts, directory));
+export const directories = (parts: DirectoryParts): Change[] => [
+  ...listed(parts.paths).map((directory) => directoryChange(parts, directory)),
+  hookDirectories(parts),
+];
+
+/** One for each event of hooks, so that an admin sees which there are. */
+function hookDirectories({ paths, system }: DirectoryParts): Change {
+  const wanted = { mode: 0o700, ...(system ? { uid: 0, gid: 0 } : {}) };
+  const all = ['', ...hookEvents].map((name) => join(paths.hooks, name));
+  return {
+    what: `make ${paths.hooks} with a directory for each event (700, root)`,
+    isNeeded: async () => (await Promise.all(all.map((path) => hasOwnership(path, wanted)))).includes(false),
+    make: async () => {
+      for (const path of all) await ensureDirectory(path, wanted);
+    },
+  };
+}
 
 interface Directory {
   readonly path: string;

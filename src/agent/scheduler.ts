@@ -9,7 +9,7 @@ import type { Watching, WatchListener } from '../system/watch.ts';
 import { JobRunner, type JobSnapshot, type RunnerOptions } from './job-runner.ts';
 
 export interface SchedulerOptions extends Omit<RunnerOptions, 'timeoutMs'> {
-  readonly log: Omit<Log, 'close'>;
+  readonly log: Omit<Log, 'close' | 'hear'>;
   readonly jobs: readonly Job[];
   readonly watch: {
     readonly directory: (path: string, listener: WatchListener) => Watching;

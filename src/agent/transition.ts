@@ -34,6 +34,8 @@ export interface TransitionParts {
   readonly endOldLogins: () => Promise<void>;
   /** Issues the CRLs anew, with numbers above all that the old active may issue; how many. Undefined: not ours to keep. */
   readonly leapCrls: () => Promise<number | undefined>;
+  /** A role is settled next: so that its hooks run, whatever is killed. */
+  readonly expect: (event: 'promoted' | 'demoted', epoch: Epoch, why: string) => Promise<void>;
   /** Whether the fact file still is what was judged. */
   readonly stillSays: (fact: JudgedFact) => Promise<boolean>;
   /** The streams of this pair. */
@@ -76,6 +78,7 @@ export async function enterRole(parts: TransitionParts, fact: JudgedFact): Promi
       parts.log.success(plan.why);
       await close(parts, fact, known, 'demoting');
       await leave(parts);
+      await parts.expect('demoted', await seenNow(parts), plan.why);
       await parts.epochs.settle('passive', await seenNow(parts));
       parts.progress?.('settled');
       return await open(parts, fact, 'passive', await seenNow(parts), plan.why);
@@ -113,6 +116,7 @@ async function promote(
   await leapCrls(parts);
   parts.progress?.('CRLs issued anew');
   const epoch = nextEpoch(known?.seen ?? noEpoch, peerEpoch, randomBytes(8).toString('hex'));
+  await parts.expect('promoted', epoch, why);
   await parts.epochs.settle('active', epoch);
   parts.progress?.('settled');
   parts.log.success(`Promoted: epoch ${formatEpoch(epoch)}`);

@@ -3,6 +3,9 @@ import { findOverQuota } from '../agent/over-quota.ts';
 import { createAgent, type Agent, type AgentView } from '../agent/agent.ts';
 import { thinOutCrowd } from '../agent/crowd.ts';
 import { createDeadMan, type DeadMan } from '../agent/dead-man.ts';
+import { careForCode, type CodeCareParts } from '../agent/code-care.ts';
+import { createHookEvents, hooksOf, type HookEvents } from '../agent/hook-events.ts';
+import type { Hooks } from '../agent/hooks.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { endLeftQuiet } from '../agent/quiet.ts';
 import { findRival } from '../agent/rivals.ts';
@@ -26,7 +29,7 @@ import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
 import { careForPeer, sessionsOf, switchKeys } from '../peer-work.ts';
-import { databasesDirectory, findCadir } from '../surroundings.ts';
+import { databasesDirectory, environmentDirectories, findCadir } from '../surroundings.ts';
 import { quietOf } from '../role-change-work.ts';
 import type { LoginSessions } from '../system/login-sessions.ts';
 import { createState } from '../system/state.ts';
@@ -58,31 +61,35 @@ export async function runAgent(
 }
 
 async function liveAs(master: Master, signal: AbortSignal, progress?: (point: AgentPoint) => void): Promise<void> {
-  const agent = await agentOf(master, progress);
+  const hooks = hooksOf(master);
+  const told = createHookEvents(hooks, master.log, master.spare);
+  const agent = await agentOf(master, hooks, progress);
   const housekeeping = housekeepingOf(master, agent);
   const view = (): AgentView => ({ ...agent.view(), nearlyFull: housekeeping.nearlyFull() });
-  const served = await serveAgent(master, agent, view);
+  const served = await serveAgent(master, agent, hooks, view);
   master.log.forJob('agent').success(`The agent of ${master.certname} runs`);
   const over = new AbortController();
   const living = AbortSignal.any([signal, over.signal]);
   const sessions = await sessionsOf(master);
   const beside = [
-    publishStatus(master, view, sessions, living),
+    publishStatus(master, view, { told, sessions }, living),
     careForPeer(master, agent, sessions, living),
     endInterrupted(master, living),
     housekeeping.run(living),
     endQuiet(master, living),
+    careForCode(codeCare(master, agent, hooks), living),
   ];
   try {
     await agent.run(signal);
   } finally {
     over.abort();
+    await hooks.end();
     await Promise.all(beside);
     await served.close();
   }
 }
 
-async function agentOf(master: Master, progress?: (point: AgentPoint) => void): Promise<Agent> {
+async function agentOf(master: Master, hooks: Hooks, progress?: (point: AgentPoint) => void): Promise<Agent> {
   const log = master.log.forJob('agent');
   return createAgent({
     clock: master.clock,
@@ -101,10 +108,12 @@ async function agentOf(master: Master, progress?: (point: AgentPoint) => void): 
       endOldLogins: () => master.peerKeys.narrowed(),
       leapCrls: () => leapOwnCrls(master),
       witness: () => whyForbidden(master.config.witness, master.exec),
+      expect: hooks.expect,
       stillSays: async ({ sha256 }) => (await readRole(master.paths.fact)).sha256 === sha256,
       streams: streamsOf(master).map(({ name }) => name),
       ...(progress === undefined ? {} : { progress }),
     },
+    entered: hooks.entered,
     between: () => switchKeys(master),
     workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
   });
@@ -166,11 +175,11 @@ const publishMs = 10_000;
 async function publishStatus(
   master: Master,
   view: () => AgentView,
-  sessions: LoginSessions | undefined,
+  { told: hooks, sessions }: { readonly told: HookEvents; readonly sessions: LoginSessions | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const { paths, spare, clock, published, session } = master;
-  const alarm = createSilenceAlarm(master.log.forJob('agent'), clock);
+  const alarm = createSilenceAlarm(master.log.forJob('agent'), clock, hooks.silence);
   const deadMan = deadManOf(master);
   signal.addEventListener('abort', () => deadMan?.close(), { once: true });
   let failing = false;
@@ -178,6 +187,7 @@ async function publishStatus(
     try {
       const report = await reportOf(master, view());
       alarm(report);
+      hooks.look(report);
       deadMan?.hear(report);
       await writeFileAtomic(paths.status, JSON.stringify(report), published);
       // Its time is what the other master's confirmations and orders are dated by.
@@ -195,6 +205,12 @@ async function publishStatus(
     await clock.sleep(publishMs, signal).catch(() => undefined);
   }
 }
+
+const codeCare = (master: Master, agent: Agent, hooks: Hooks): CodeCareParts => ({
+  ...{ clock: master.clock, hooks, log: master.log.forJob('agent'), state: createState(master.paths.data) },
+  role: () => agent.view().entered?.role,
+  directories: () => environmentDirectories(master),
+});
 
 const leapMs = 60_000;
 

@@ -1,4 +1,5 @@
 import { lstat } from 'node:fs/promises';
+import { checkHooks } from '../agent/hook-files.ts';
 import { checkAccount, checkSshd, checkUnits } from '../agent/own-checks.ts';
 import { openHost, openMaster, type Host, type Master } from '../app.ts';
 import { Failure, toFailure } from '../errors.ts';
@@ -51,6 +52,7 @@ async function checksOf(host: Host, master: Master): Promise<Check[]> {
       run: () => Promise.resolve(role.role === 'suspended' ? fail(role.why, role.hint) : role.role),
     },
     { name: 'keys', run: () => privateKeys(host) },
+    { name: 'hooks', run: () => checkHooks(host.paths) },
     ...ownChecks(host),
     { name: 'CA', run: () => tryCa(master, role.role === 'passive') },
   ];

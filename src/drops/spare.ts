@@ -4,7 +4,7 @@ import type { Gate } from '../rules/gate.ts';
 import type { Quota } from '../rules/inbox-quota.ts';
 import type { KnownPeer, Pairing } from '../rules/pairing.ts';
 import type { Paths } from '../rules/paths.ts';
-import { arrived, isLive } from '../rules/receipt.ts';
+import { arrived, isLive, type Receipt } from '../rules/receipt.ts';
 import type { Clock } from '../system/clock.ts';
 import { fileSystemOf } from '../system/file-systems.ts';
 import type { Ownership } from '../system/files.ts';
@@ -53,6 +53,8 @@ export interface Spare {
   readonly binding: Binding;
   readonly adoption: AdoptionRequest;
   readonly madeHere: MadeHereFile;
+  /** From now on, each receipt that is written here. */
+  hear(listener: (receipt: Receipt) => void): void;
   /** Tells the gate anew who we are and what we have. */
   introduce(): Promise<void>;
   /** All that this master's root signed and others may still read, with the key in use now; the greeting last. */
@@ -92,13 +94,15 @@ export function createSpare(parts: SpareParts): Spare {
         ownership: published,
       }),
     );
-  const book = announcing(written, epochs, introduce);
+  let heard: (receipt: Receipt) => void = () => undefined;
+  const book = announcing(written, epochs, introduce, (receipt) => heard(receipt));
   const confirmed = async (words: Confirmation): Promise<void> =>
     (await confirmations.take(words)) ? await introduce() : undefined;
   const intake = createIntake({ ...intakeParts(parts, book, gate, epochs), confirmed });
   return {
     ...{ intake, book, gate, epochs, binding, adoption, madeHere, introduce },
     holds: createHolds(createState(paths.holds), now),
+    hear: (listener) => void (heard = listener),
     signAnew: () => signAnew(parts, { gate, written, madeHere, introduce }),
   };
 }
@@ -130,13 +134,19 @@ const settledIn = (binding: Binding, quota: Quota) => async (): Promise<Pick<Gat
 };
 
 /** A word is in the greeting as soon as it is written. */
-const announcing = (written: ReceiptBook, epochs: EpochBook, introduce: () => Promise<void>): ReceiptBook => ({
+const announcing = (
+  written: ReceiptBook,
+  epochs: EpochBook,
+  introduce: () => Promise<void>,
+  heard: (receipt: Receipt) => void,
+): ReceiptBook => ({
   all: written.all,
   signAnew: written.signAnew,
   write: async (words) => {
     const receipt = await written.write(words);
     if (isLive(receipt)) await epochs.applied(receipt.stream, receipt.epoch);
     await introduce();
+    heard(receipt);
     return receipt;
   },
 });

@@ -40,7 +40,7 @@ const common = {
   services: { manager: 'systemd', commands: {} },
   remote_role_changes: true,
   witness: {},
-  hooks: { after_promote: [], after_demote: [], on_failure: [] },
+  hooks: { timeout: '60s' },
 };
 
 const jobs = (enterprise: boolean): Readonly<Record<string, unknown>> => ({

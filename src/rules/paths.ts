@@ -3,6 +3,8 @@ export interface Paths {
   readonly root: string;
   /** Configuration, root only. */
   readonly config: string;
+  /** Executables of the admin's, in a directory for each event. */
+  readonly hooks: string;
   readonly keys: {
     readonly directory: string;
     readonly transfer: string;
@@ -41,6 +43,8 @@ export interface Paths {
   readonly keyFiles: string;
   /** Room for captures, on the file system of the outbox. */
   readonly work: string;
+  /** What the active has deployed, on both: it travels with `sync-files`. */
+  readonly deployedCode: string;
   readonly events: string;
   readonly run: string;
   readonly control: string;
@@ -58,6 +62,7 @@ export function pathsFor(root: string, run: string): Paths {
   return {
     root,
     config: `${config}/pe_failover.yaml`,
+    hooks: `${config}/hooks.d`,
     keys: keysIn(keys),
     fact: below('/opt/puppetlabs/facter/facts.d/pe_failover.yaml'),
     facterLink: below('/etc/facter/facts.d/pe_failover.yaml'),
@@ -81,6 +86,7 @@ export function pathsFor(root: string, run: string): Paths {
     store: `${data}/store`,
     keyFiles: `${data}/key-files`,
     work: `${data}/work`,
+    deployedCode: `${data}/deployed-code.json`,
     events: below('/var/log/puppetlabs/pe_failover/events.jsonl'),
     run,
     control: `${run}/control.sock`,

@@ -51,9 +51,11 @@ export function recovered(before: Trouble | undefined, now: number): string | un
   return `works again after ${spokenDuration(now - before.since)} and ${counted(before.failures, 'failure')}`;
 }
 
-// A host that is gone shows itself in many ways: a push broke off, no answer came, a login timed out. That is one cause.
+// A host that is gone shows itself in many ways: a push broke off, no answer came, a login timed out. That is one cause. So is a
+// file system that is full, or has too little room for what is to come.
 // Pids, sequences, times and sizes differ each time and are no new cause; short numbers (exit codes) are.
 function keyOf(told: Told): string {
   if (told.class === 'unreachable' && told.where !== undefined) return `unreachable ${told.where.replace(/:\d+$/, '')}`;
+  if (told.where !== undefined && /^(disk is full|too little space)/.test(told.cause)) return `no space ${told.where}`;
   return `${told.class} ${told.cause.replace(/\d+(\.\d+)? ?(m?s|[kMGT]?B)\b|\d{4,}/g, '#')}`;
 }

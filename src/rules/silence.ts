@@ -43,6 +43,8 @@ const stepMs = 60_000;
 export interface Line {
   readonly status: 'FAILURE' | 'SUCCESS';
   readonly text: string;
+  readonly stream: string;
+  readonly limitSeconds: number;
 }
 
 /**
@@ -93,10 +95,13 @@ function silenceOf({ stream, ageSeconds, limitSeconds, doubt }: ComponentStatus,
     ageSeconds === undefined
       ? `It is not known how old ${stream} is: ${doubt ?? `nothing of it was ever confirmed, ${limit}`}`
       : `Nothing of ${stream} was confirmed for ${spokenDuration(ageSeconds * 1000)}, ${limit}`;
-  return { status: 'FAILURE', text: `${what}. Here and on ${peer}, type: pe-failover status` };
+  const text = `${what}. Here and on ${peer}, type: pe-failover status`;
+  return { status: 'FAILURE', text, stream, limitSeconds };
 }
 
 const heardAgain = ({ stream, limitSeconds }: ComponentStatus, saidForMs: number): Line => ({
   status: 'SUCCESS',
   text: `${stream} is confirmed again after ${spokenDuration(limitSeconds * 1000 + saidForMs)}`,
+  stream,
+  limitSeconds,
 });

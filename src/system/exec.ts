@@ -17,6 +17,8 @@ export interface Command {
   readonly descriptors?: readonly number[];
   /** True for a helper that serves more than one pass (ssh master, logger): it does not hold the pass's lock. */
   readonly outlivesPass?: boolean;
+  /** True: what it leaves running in its process group ends with it. */
+  readonly endsGroup?: boolean;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
   /** Exit codes that are an answer, not an error. */
@@ -179,6 +181,10 @@ function untilEnd(child: ChildProcess, command: Command): Promise<End> {
       resolve(end);
     };
     command.signal?.addEventListener('abort', abort, { once: true });
+    if (command.endsGroup === true)
+      child.once('exit', () => {
+        if (child.pid !== undefined) signalGroup(child.pid, 'SIGKILL');
+      });
     child.once('error', (failed) => finish({ exitCode: null, killedBy: null, timedOut, failed }));
     child.once('close', (exitCode, killedBy) => finish({ exitCode, killedBy, timedOut }));
   });

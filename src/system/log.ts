@@ -35,7 +35,16 @@ export interface Log {
   /** A pass succeeded: said when the job was in trouble before. */
   worked(job: string): void;
   event(event: LogEvent): void;
+  /** From now on, each FAILURE that is said, and each word that a job works again. */
+  hear(listener: (word: HeardWord) => void): void;
   close(): Promise<void>;
+}
+
+export interface HeardWord {
+  readonly kind: 'failure' | 'recovered';
+  readonly job: string;
+  /** Of the line. */
+  readonly text: string;
 }
 
 export interface LogOptions {
@@ -65,9 +74,12 @@ export function createLog(options: LogOptions): Log {
     ),
   );
   if (options.stderr !== undefined) winston.add(lineTransport(options.stderr, (_status, line) => `${line}\n`));
-  const say = (job: string, status: Status, text: string): void =>
-    void winston.log(status, logLine(job, status, text), { status });
-  const troubles = createTroubles(say, clock);
+  let heard: (word: HeardWord) => void = () => undefined;
+  const say = (job: string, status: Status, text: string): void => {
+    winston.log(status, logLine(job, status, text), { status });
+    if (status === 'FAILURE') heard({ kind: 'failure', job, text });
+  };
+  const troubles = createTroubles(say, (word) => heard(word), clock);
   const forJob = (job: string): JobLog => ({
     success: (text) => say(job, 'SUCCESS', text),
     warning: (text) => say(job, 'WARNING', text),
@@ -79,6 +91,7 @@ export function createLog(options: LogOptions): Log {
   return {
     ...troubles,
     forJob,
+    hear: (listener) => void (heard = listener),
     event: (event) => {
       if ((events?.writableLength ?? 0) > maxEventBacklog) return; // a disk that hangs must not eat the memory
       winston.log('event', '', { record: { at: clock.now().toISOString(), ...event } });
@@ -89,6 +102,7 @@ export function createLog(options: LogOptions): Log {
 
 function createTroubles(
   say: (job: string, status: Status, text: string) => void,
+  heard: (word: HeardWord) => void,
   clock: LogOptions['clock'],
 ): Pick<Log, 'failed' | 'worked'> {
   const troubles = new Map<string, Trouble>();
@@ -102,7 +116,9 @@ function createTroubles(
     worked: (job) => {
       const text = recovered(troubles.get(job), clock.monotonic());
       troubles.delete(job);
-      if (text !== undefined) say(job, 'SUCCESS', text);
+      if (text === undefined) return;
+      say(job, 'SUCCESS', text);
+      heard({ kind: 'recovered', job, text });
     },
   };
 }

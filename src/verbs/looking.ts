@@ -28,4 +28,16 @@ export const looking: readonly Verb[] = [
       return given['quick'] === true ? checkQuick(root(given)) : check(root(given), signal);
     },
   },
+  {
+    command: 'hooks',
+    describe: 'List the executables that are told what happens, and what is wrong with them',
+    options: {
+      try: value('Run those of this event, with an example'),
+      enable: value('Put one that comes with the program into its place: deploy-code'),
+    },
+    run: async (given, signal) => {
+      const order = { try: text(given['try']), enable: text(given['enable']) };
+      return (await import('../commands/hooks.ts')).hooks(root(given), order, signal);
+    },
+  },
 ];

@@ -22,6 +22,7 @@ const dress: Readonly<Record<string, readonly string[]>> = {
   'root:root 700': [
     '/etc/puppetlabs/pe_failover',
     '/etc/puppetlabs/pe_failover/keys',
+    ...['', '/promoted', '/code-deployed'].map((name) => `/etc/puppetlabs/pe_failover/hooks.d${name}`),
     '/var/log/puppetlabs/pe_failover',
     ...[
       'state/streams',

@@ -8,6 +8,7 @@ case "$1 $2" in
       certname) echo masterb.test ;;
       cadir) echo /etc/puppetlabs/puppetserver/ca ;;
       statedir) echo "$state" ;;
+      environmentpath) echo /etc/puppetlabs/code/environments ;;
       *) exit 1 ;;
     esac ;;
   'agent --disable') mkdir -p "$state"; [ -e "$lock" ] || printf '{"disabled_message":"%s"}' "$3" >"$lock" ;;

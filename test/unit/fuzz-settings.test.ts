@@ -23,7 +23,7 @@ const invalid = 'test/fixtures/config/invalid';
 const configs = [
   ...readdirSync(invalid).map((name) => readFileSync(`${invalid}/${name}`, 'utf8')),
   'platform: pe\nfiles: [/etc/hosts, "/srv/a b"]\nbrakes: {ca: {percent: 30, least: 5}}\n',
-  'hooks:\n  on_failure: [[/bin/true, x]]\njobs:\n  sync_certs: {every: 5m}\n',
+  'witness:\n  command: [/bin/true, x]\nhooks: {timeout: 90s}\njobs:\n  sync_certs: {every: 5m}\n',
   'databases:\n  - name: pe-rbac\n    needs: [/etc/key]\n    switch: promotion\n',
 ];
 

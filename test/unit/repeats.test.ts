@@ -28,6 +28,16 @@ describe('repeated failures', () => {
     expect(said).toEqual(['', undefined, undefined, ' (3 times since it was last said)', undefined]);
   });
 
+  it('of one file system without room are said once, whichever way it shows', () => {
+    const where = '/var/lib/pe_failover';
+    const { said } = hear([
+      [{ class: 'dependency', cause: `disk is full (${where}). Free some space`, where }, 0],
+      [{ class: 'dependency', cause: `too little space for the dump of pe-rbac (${where}): 0 B free`, where }, 1],
+      [{ class: 'dependency', cause: 'disk is full (/). Free some space', where: '/' }, 2],
+    ]);
+    expect(said).toEqual(['', undefined, '']);
+  });
+
   it('are said again when class or cause change, but two that take turns do not fill the log', () => {
     const { said } = hear([
       [refused, 0],

@@ -6,11 +6,12 @@ import { settingsOf } from '../../src/role-work.ts';
 const settings = (text: string) =>
   settingsOf({ config: parseConfig(text, 'x.yaml', 'pe'), below: (path) => `/nowhere${path}` });
 const keys = '/etc/puppetlabs/console-services/conf.d/secrets/keys.json';
+const code = '/var/lib/pe_failover/deployed-code.json'; // what the active has deployed travels always
 
 it('what a database cannot be read without is sent, though no admin listed it', () => {
-  expect(settings('').sentFiles).toEqual([keys]);
-  expect(settings(`files: [/etc/motd, ${keys}]`).sentFiles).toEqual(['/etc/motd', keys]);
-  expect(settings('databases: []').sentFiles).toEqual([]);
+  expect(settings('').sentFiles).toEqual([code, keys]);
+  expect(settings(`files: [/etc/motd, ${keys}]`).sentFiles).toEqual(['/etc/motd', keys, code]);
+  expect(settings('databases: []').sentFiles).toEqual([code]);
 });
 
 it('a database whose services act by themselves goes live at a promotion only, unless an admin says otherwise', () => {
