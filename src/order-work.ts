@@ -6,13 +6,28 @@ import { knownPeer } from './drops/greeter.ts';
 import { give, type OrderOptions } from './drops/orders.ts';
 import type { Greeting } from './drops/peer.ts';
 import { Failure } from './errors.ts';
+import type { Order } from './rules/order.ts';
+import { parseToldPauses, spokenPause } from './rules/pause.ts';
 import { reportOf, senderTo, settingsOf } from './role-work.ts';
+import { askControl } from './system/control.ts';
 import { createState } from './system/state.ts';
 
 /** What this root does for the other one, by the verb of its order. */
 export const orderHandlers = (master: Master, view: () => AgentView): Readonly<Record<string, OrderHandler>> => ({
   status: () => reportOf(master, view()),
+  greet: (_order, _tell, signal) => askControl(master.paths.control, 'run', { job: 'greet-spare' }, { signal }),
+  pause: (order) => hearPauses(master, order),
 });
+
+async function hearPauses({ pauses, spare, clock, log }: Master, { args, source, by }: Order): Promise<void> {
+  const role = (await spare.epochs.read())?.settled.role;
+  if (role === undefined) throw new Failure('refused', 'this master has no role yet');
+  const { pauses: told, toldAt } = parseToldPauses(args, clock.now());
+  if (!(await pauses.told(role, told, toldAt))) return;
+  const spoken = told.map(({ job, ...pause }) => `${job} is ${spokenPause(pause)}`);
+  if (told.length > 0) log.forJob('agent').warning(`On ${source}, ${spoken.join('; ')}`);
+  else log.forJob('agent').success(`On ${source}, nothing is paused any more, says ${by}`);
+}
 
 /** The other master, for a command beside the agent. */
 export interface OtherMaster extends AsyncDisposable {

@@ -34,6 +34,7 @@ import { createOldSessions } from '../system/old-sessions.ts';
 import { createState } from '../system/state.ts';
 import { fingerprint } from '../system/sign.ts';
 import type { Epoch } from '../rules/epoch.ts';
+import { spokenPauses } from '../rules/pause.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
 
 /** What a test of deaths may name. */
@@ -106,7 +107,11 @@ async function agentOf(master: Master, progress?: (point: AgentPoint) => void): 
       ...(progress === undefined ? {} : { progress }),
     },
     between: () => switchKeys(master),
-    workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
+    workOf: async (role, epoch, fact) => {
+      const ended = spokenPauses(await master.pauses.entered(role));
+      if (ended !== undefined) log.success(`The change of roles ends what was ${ended}`);
+      return await workOf(master, role, epoch, fact);
+    },
   });
 }
 
