@@ -17,6 +17,7 @@ import { openContentStore } from '../system/content-store.ts';
 import { askControl } from '../system/control.ts';
 import { readRole } from '../system/fact.ts';
 import { listDirectory } from '../system/files.ts';
+import { createJournal } from '../system/journal.ts';
 import { acquireLock } from '../system/lock.ts';
 import { createState } from '../system/state.ts';
 
@@ -65,9 +66,11 @@ async function procedureOf(
     typed,
     streamsOf(master).map(({ name }) => name),
   );
+  const open = await createJournal(join(paths.journal, 'procedure.jsonl')).open();
   const asking = `${operator}, reinitialize`;
   const parts: ReinitializeParts = {
     ...{ certname, active: peer.certname, streams, prepareOnly: prepare, waitMs, clock },
+    goesOn: open?.job === 'reinitialize',
     ...(typed.length === 0 ? {} : { subject: streams.join(' ') }),
     book: spare.fetchAnew,
     words: (stream) => spare.book.all(stream),

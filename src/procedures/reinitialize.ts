@@ -3,7 +3,7 @@ import { Failure } from '../errors.ts';
 import type { Finding } from '../rules/findings.ts';
 import { arrivedSince, spokenArrivals, type Arrival } from '../rules/fetch-anew.ts';
 import type { Receipt } from '../rules/receipt.ts';
-import { spokenDuration } from '../rules/spoken.ts';
+import { counted, spokenDuration } from '../rules/spoken.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Doing, Procedure, ProcedureStep } from './procedure.ts';
 
@@ -14,6 +14,8 @@ export interface ReinitializeParts {
   readonly streams: readonly string[];
   /** As it was typed, to be typed again. */
   readonly subject?: string;
+  /** It was interrupted: what came since counts. A mark that an earlier one left does not. */
+  readonly goesOn: boolean;
   /** Nothing is asked for and waited for: it comes when the active is there. */
   readonly prepareOnly: boolean;
   readonly waitMs: number;
@@ -63,16 +65,16 @@ function discard({ streams, discardDamaged, liftRefusal }: ReinitializeParts): P
     do: async ({ tell }) => {
       for (const stream of streams) {
         const damaged = await discardDamaged(stream);
-        if (damaged > 0) tell(`${stream}: ${damaged} damaged files removed from the store`);
+        if (damaged > 0) tell(`${stream}: ${counted(damaged, 'damaged file')} removed from the store`);
         await liftRefusal(stream);
       }
     },
   };
 }
 
-function forget({ streams, book, words, introduce, active }: ReinitializeParts): ProcedureStep {
+function forget({ streams, book, words, introduce, active, goesOn }: ReinitializeParts): ProcedureStep {
   const missing = async (): Promise<string[]> => {
-    const known = await book.read();
+    const known = goesOn ? await book.read() : {};
     return streams.filter((stream) => known[stream] === undefined);
   };
   return {

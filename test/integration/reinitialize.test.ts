@@ -71,7 +71,7 @@ describe('reinitialize', () => {
     writeFileSync(join(store, kept), 'damaged');
     const before = judged(b);
     const { code, output } = b.command('reinitialize', stream, '--yes');
-    expect([code, output]).toEqual([0, expect.stringContaining('1 damaged files removed from the store')]);
+    expect([code, output]).toEqual([0, expect.stringContaining('1 damaged file removed from the store')]);
     expect(Math.max(...judged(b))).toBeGreaterThan(Math.max(...before));
     expect(readFileSync(join(store, kept), 'utf8')).toBe('first');
     expect([live(), existsSync(mark(b)), existsSync(open(b))]).toEqual(['first', false, false]);
