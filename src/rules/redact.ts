@@ -40,7 +40,9 @@ const isOfPostgres = /\b(?:ERROR|FATAL|PANIC|invalid input|violates|malformed|ou
 function redactLine(line: string): string {
   const named = rules.reduce((text, [pattern, instead]) => text.replace(pattern, instead), line);
   const clean = named.replace(random, (text) => (isPath(text) ? text : hidden));
-  return isOfPostgres.test(clean) && !clean.trimStart().startsWith('{') ? withoutValue(clean) : clean;
+  if (!isOfPostgres.test(clean)) return clean;
+  // Within JSON the quotes of the message are escaped, once for each level.
+  return /^\s*[{["]/.test(clean) ? clean.replace(/: (\\+["'])[^]*?\1/g, ': (a value of a row)') : withoutValue(clean);
 }
 
 /** Keys of the configuration whose values may be, or hold, a secret: an address is shown without what is behind its host. */
@@ -65,7 +67,7 @@ export function secretsIn(value: unknown, path = ''): string[] {
   if (Array.isArray(value)) {
     const words = value.filter((word) => typeof word === 'string');
     if (words.length < value.length) return value.flatMap((one, n) => secretsIn(one, `${path}.${n}`));
-    return commands.test(path) && !path.startsWith('services.') ? words.slice(1) : [];
+    return commands.test(path) && !path.startsWith('services.') ? words.slice(1).flatMap(partsOf) : [];
   }
   if (typeof value === 'string' && addresses.has(path)) return addressSecrets(value, path);
   if (typeof value !== 'object' || value === null) return [];
@@ -75,9 +77,13 @@ export function secretsIn(value: unknown, path = ''): string[] {
 const hostOf = (url: string): string =>
   /^[a-z]+:\/\/(?:[^/@]*@)?[^/?#]+/i.exec(url)?.[0].replace(/\/\/.*@/, '//') ?? hidden;
 
+/** A secret that is part of an address is met without it, too. */
+const partsOf = (word: string): string[] => [word, ...(word.includes('://') ? behindHost(word) : [])];
+const behindHost = (url: string): string[] => url.replace(/^[a-z]+:\/\/[^/?#]*/i, '').split(/[/?#&=]/);
+
 const addressSecrets = (url: string, path: string): string[] => [
   ...(/\/\/([^/@]*)@/.exec(url)?.[1]?.split(':') ?? []),
-  ...(path === 'deadman.url' ? url.replace(/^[a-z]+:\/\/[^/?#]*/i, '').split(/[/?#&=]/) : []),
+  ...(path === 'deadman.url' ? behindHost(url) : []),
 ];
 
 /** Of a file that is a secret, what would tell it: its lines. */

@@ -66,7 +66,7 @@ describe('a pause', () => {
     expect(a.command('resume').output).toBe('Nothing is paused.\n');
   }, 60_000);
 
-  it('that cannot be told says so by its exit code, and is an alarm there', async () => {
+  it('that cannot be told stands all the same, and says so by its exit code', async () => {
     const { a, b } = pair;
     await b.stop();
     const { code, output } = a.command('pause', '--all', ...upgrade);

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createAgentPair, filesOnly, secretOf, startBoth, type AgentPair } from '../helpers/agents.ts';
+import { createAgentPair, filesOnly, placed, secretOf, startBoth, type AgentPair } from '../helpers/agents.ts';
 import { pathsBelow } from '../helpers/pair.ts';
 
 const secrets = {
@@ -42,7 +42,7 @@ beforeAll(async () => {
   const { root, fact } = pair.b;
   const { events, journal, state } = pathsBelow(root);
   writeFileSync(secretOf(pair.a), secrets.file);
-  await expect.poll(() => readFileSync(secretOf(pair.b), 'utf8'), { timeout: 20_000 }).toBe(secrets.file);
+  await pair.b.says(placed);
   mkdirSync(dirname(join(root, 'etc/puppetlabs/rbac-token')), { recursive: true });
   writeFileSync(join(root, 'etc/puppetlabs/rbac-token'), secrets.token);
   appendFileSync(fact, `other_fact: ${secrets.fact}\n`);

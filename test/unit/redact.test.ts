@@ -13,6 +13,14 @@ describe('redacted text', () => {
       'ERROR:  invalid input syntax for type integer: "row of alice"',
       'ERROR:  invalid input syntax for type integer: (a value of a row)',
     ],
+    [
+      '{"why":"ERROR: invalid input syntax for type integer: \\"row of alice\\"","job":"db-dump"}',
+      '{"why":"ERROR: invalid input syntax for type integer: (a value of a row)","job":"db-dump"}',
+    ],
+    [
+      '{"body":"{\\"why\\":\\"ERROR: invalid input syntax: \\\\\\"row of alice\\\\\\"\\"}"}',
+      '{"body":"{\\"why\\":\\"ERROR: invalid input syntax: (a value of a row)\\"}"}',
+    ],
     ['DETAIL:  Key (login)=(alice) already exists.', `DETAIL:  ${hidden}`],
     ['Key (login)=(alice) already exists', `Key (login)=${hidden} already exists`],
     ['Failing row contains (1, alice).', `Failing row contains ${hidden}.`],
@@ -69,7 +77,7 @@ describe('a configuration that is shown', () => {
 
   it('tells what is to be taken out elsewhere', () => {
     expect(secretsIn(config)).toEqual(
-      expect.arrayContaining(['hunter2xx', 'https://chat/hook/secret-of-chat', '5f1e2d3c-uuid']),
+      expect.arrayContaining(['hunter2xx', 'https://chat/hook/secret-of-chat', 'secret-of-chat', '5f1e2d3c-uuid']),
     );
   });
 });
