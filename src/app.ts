@@ -10,6 +10,7 @@ import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-ke
 import { createBinding } from './drops/binding.ts';
 import { sourceOf } from './drops/named-peer.ts';
 import { openOwnKeys, type OwnKeys, type SwitchPoint } from './drops/own-keys.ts';
+import { createPauseBook, type PauseBook } from './drops/pause-book.ts';
 import { createPeerKeys, type FollowPoint, type PeerKeys } from './drops/peer-keys.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure, toFailure } from './errors.ts';
@@ -18,6 +19,7 @@ import { detectPlatform } from './rules/defaults.ts';
 import type { Quota } from './rules/inbox-quota.ts';
 import { machineIdOf, whyForeign, type Machine } from './rules/machine.ts';
 import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
+import { spokenPause } from './rules/pause.ts';
 import { readAccounts } from './system/accounts.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { exec, type Exec } from './system/exec.ts';
@@ -119,6 +121,7 @@ export interface Master extends Host {
   readonly published: Ownership;
   readonly keys: AuthorizedKeys;
   readonly spare: Spare;
+  readonly pauses: PauseBook;
   readonly session: SessionParts;
   /** Of its ssh connections: a path that a unix socket may have, with a few letters behind it. */
   readonly sockets: string;
@@ -161,18 +164,29 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
   });
   const state = createState(paths.state);
   const peerKeys = createPeerKeys({ state, keys, gate: spare.gate, log: log.forJob('agent'), now, ...progress });
-  const session: SessionParts = {
-    clock,
-    log,
-    lockOf: (job) => join(paths.locks, job),
-    timeoutFor: (job) => (job === 'greet-spare' ? 60_000 : jobConfig(config, job).timeout),
-    dropDirectory: (stream) => join(paths.inbox, stream, 'ready'),
-    explain: (failure) => namingDisk(failure, mayLieOn(paths)),
-    ...(options.alive === undefined ? {} : { alive: options.alive }),
-  };
+  const pauses = createPauseBook(state, clock);
+  const session = sessionOf(host, log, pauses, options);
   const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
-  return { ...host, log, signer, ownKeys, peerKeys, published, keys, spare, session, sockets };
+  return { ...host, log, signer, ownKeys, peerKeys, published, keys, spare, pauses, session, sockets };
 }
+
+const sessionOf = (
+  { clock, paths, config }: Host,
+  log: Log,
+  pauses: PauseBook,
+  { alive }: OpenOptions,
+): SessionParts => ({
+  ...{ clock, log },
+  lockOf: (job) => join(paths.locks, job),
+  timeoutFor: (job) => (job === 'greet-spare' ? 60_000 : jobConfig(config, job).timeout),
+  dropDirectory: (stream) => join(paths.inbox, stream, 'ready'),
+  explain: (failure) => namingDisk(failure, mayLieOn(paths)),
+  paused: async (job) => {
+    const found = (await pauses.standing()).find((one) => one.job === job);
+    return found && spokenPause(found);
+  },
+  ...(alive === undefined ? {} : { alive }),
+});
 
 /** What the inbox may hold. */
 const quotaOf = ({ inbox, retention }: Config): Quota => ({ ...inbox, free: retention.free_space });

@@ -6,14 +6,11 @@ import { knownPeer } from './drops/greeter.ts';
 import { give, type OrderOptions } from './drops/orders.ts';
 import type { Greeting } from './drops/peer.ts';
 import { Failure } from './errors.ts';
-import { carryOutOn, procedureJournal } from './procedure-work.ts';
-import { promotion, promotionProbes } from './procedures/promote.ts';
-import { promoteParts } from './role-change-work.ts';
-import { reportOf, senderTo, settingsOf } from './role-work.ts';
-import type { Finding } from './rules/findings.ts';
+import { lookAtPromotion, promoteByOrder, staySpare } from './role-orders.ts';
 import type { Order } from './rules/order.ts';
-import { readRole } from './system/fact.ts';
-import type { Terminal } from './system/terminal.ts';
+import { parseToldPauses, spokenPause } from './rules/pause.ts';
+import { reportOf, senderTo, settingsOf } from './role-work.ts';
+import { askControl } from './system/control.ts';
 import { createState } from './system/state.ts';
 
 /** What this root does for the other one, by the verb of its order. */
@@ -22,62 +19,18 @@ export const orderHandlers = (master: Master, view: () => AgentView): Readonly<R
   'look-at-promotion': (_order, _tell, signal) => lookAtPromotion(master, signal),
   promote: (order, tell, signal) => promoteByOrder(master, order, false, tell, signal),
   'stay-spare': (order, tell, signal) => staySpare(master, order, tell, signal),
+  greet: (_order, _tell, signal) => askControl(master.paths.control, 'run', { job: 'greet-spare' }, { signal }),
+  pause: (order) => hearPauses(master, order),
 });
 
-/** As a look before a promotion finds this spare: whether the other master is gone is not asked. */
-async function lookAtPromotion(master: Master, signal: AbortSignal): Promise<Finding[]> {
-  demandRemoteChanges(master);
-  const found: Finding[] = [];
-  for (const look of promotionProbes(promoteParts(master, undefined, false))) found.push(...(await look(signal)));
-  return found;
-}
-
-/** The other root is the active and gives its role away. */
-async function promoteByOrder(
-  master: Master,
-  { source, by }: Order,
-  undo: boolean,
-  tell: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  demandRemoteChanges(master);
-  const terminal: Terminal = {
-    ...{ isInteractive: false, say: () => undefined, confirm: () => Promise.resolve(true) },
-    follow: async (tasks) => {
-      for (const { title, run } of tasks) {
-        tell(title);
-        await run(tell);
-      }
-    },
-  };
-  const options = { listSteps: false, dryRun: false, yes: true, undo, passing: ['--force'] };
-  const procedure = promotion({ ...promoteParts(master, undefined, false), next: source });
-  await carryOutOn(master, procedure, options, { operator: `${by}, on ${source}`, terminal }, signal);
-}
-
-/** The other root has not heard that this spare was promoted, and wants to be the active again. */
-async function staySpare(
-  master: Master,
-  order: Order,
-  tell: (line: string) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  if ((await procedureJournal(master).open())?.job === 'promote')
-    await promoteByOrder(master, order, true, tell, signal);
-  const [settled, { role }] = [(await master.spare.epochs.read())?.settled.role, await readRole(master.paths.fact)];
-  if (settled === 'passive' && role.role === 'passive') return;
-  throw new Failure('refused', `${master.certname} does not stay the spare`, {
-    why: settled === 'active' ? 'it is the active' : `its fact says ${role.role}`,
-    hint: `To finish the exchange, type on ${order.source}: pe-failover switchover`,
-  });
-}
-
-function demandRemoteChanges({ config, certname }: Master): void {
-  if (config.remote_role_changes) return;
-  throw new Failure('refused', `${certname} does not change its role by the word of the other master`, {
-    why: 'remote_role_changes is false in its configuration',
-    hint: `Edit the facts by hand: passive here first, then active on ${certname}`,
-  });
+async function hearPauses({ pauses, spare, clock, log }: Master, { args, source, by }: Order): Promise<void> {
+  const role = (await spare.epochs.read())?.settled.role;
+  if (role === undefined) throw new Failure('refused', 'this master has no role yet');
+  const { pauses: told, toldAt } = parseToldPauses(args, clock.now());
+  if (!(await pauses.told(role, told, toldAt))) return;
+  const spoken = told.map(({ job, ...pause }) => `${job} is ${spokenPause(pause)}`);
+  if (told.length > 0) log.forJob('agent').warning(`On ${source}, ${spoken.join('; ')}`);
+  else log.forJob('agent').success(`On ${source}, nothing is paused any more, says ${by}`);
 }
 
 /** The other master, for a command beside the agent. */

@@ -14,7 +14,14 @@ import { sweepOutbox } from './drops/outbox.ts';
 import { createSender, type Sender } from './drops/sender.ts';
 export { previewNcDump } from './jobs/index.ts';
 import type { JobHost, JobSettings } from './jobs/host.ts';
-import { activeJobs, endSwitches, interruptedDatabases, openDatabases, passiveJobs } from './jobs/index.ts';
+import {
+  activeJobs,
+  endSwitches,
+  forgetRefused,
+  interruptedDatabases,
+  openDatabases,
+  passiveJobs,
+} from './jobs/index.ts';
 import { createAgentRuns, noAgentRuns } from './puppet/agent-runs.ts';
 import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
@@ -172,6 +179,10 @@ export async function openInterruptedDatabases(master: Master, signal: AbortSign
   return databases.map(({ name }) => name);
 }
 
+/** A content that was refused because it did not load is tried again. */
+export const liftRefusal = ({ paths, spare }: Master, stream: string): Promise<void> =>
+  forgetRefused(paths.state, spare.holds, stream);
+
 export const interrupted = async ({ paths }: Pick<Host, 'paths'>): Promise<boolean> =>
   (await interruptedDatabases(paths)).length > 0;
 
@@ -264,7 +275,7 @@ function withDefaults(
 export const reportOf = (master: Master, view: AgentView | undefined): Promise<StatusReport> =>
   reportStatus({
     ...{ certname: master.certname, paths: master.paths, spare: master.spare, now: master.clock.now() },
-    ...{ rotation: master.ownKeys.rotation, streams: streamsOf(master), view },
+    ...{ rotation: master.ownKeys.rotation, pauses: master.pauses, streams: streamsOf(master), view },
   });
 
 /** The streams of this pair, with how long each may be silent. */

@@ -6,7 +6,7 @@ import { puppetProgram, type Host, type Master } from './app.ts';
 import { resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
 import { dataDirectory } from './puppet/database-facts.ts';
-import { dropOwnDatabase, dropOwnRole, findOwn } from './puppet/database-removal.ts';
+import { dropOwnDatabase, dropOwnRole, findForUpgrade, findOwn, type MetByUpgrade } from './puppet/database-removal.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
 import { printSetting, type PuppetPlace } from './puppet/settings.ts';
@@ -188,6 +188,20 @@ export async function tryDatabase(
   return absent.size === 0 ? reachable : `${reachable}; not there, and ignored as volatile: ${[...absent].join(', ')}`;
 }
 
+/** Databases beside which ours may lie. */
+async function namesInPostgres({ paths, config }: Host): Promise<string[]> {
+  const restored = (await listDirectory(paths.state)).flatMap((file) => /^restore-(.+)\.json$/.exec(file)?.[1] ?? []);
+  return [...new Set([...config.databases.map(({ name }) => name), ...restored])];
+}
+
+/** What an upgrade of PostgreSQL refuses, or takes along in vain. */
+export async function metByUpgrade(host: Host): Promise<MetByUpgrade & { drop(name: string): Promise<void> }> {
+  const names = await namesInPostgres(host);
+  const admin = postgresAs(host, host.config.postgres.run_as ?? userInfo().username);
+  const met = names.length === 0 ? { ours: [], others: [] } : await findForUpgrade(admin, names);
+  return { ...met, drop: (name) => dropOwnDatabase(admin, name) };
+}
+
 /** What an uninstallation drops in PostgreSQL. */
 export interface OwnInPostgres {
   readonly changes: readonly Change[];
@@ -197,9 +211,7 @@ export interface OwnInPostgres {
 
 /** Of the databases that the configuration lists, and of those that were restored here. Throws where PostgreSQL is not there. */
 export async function ownInPostgres(host: Host): Promise<OwnInPostgres> {
-  const { paths, config } = host;
-  const restored = (await listDirectory(paths.state)).flatMap((file) => /^restore-(.+)\.json$/.exec(file)?.[1] ?? []);
-  const names = [...new Set([...config.databases.map(({ name }) => name), ...restored])];
+  const names = await namesInPostgres(host);
   const left: string[] = [];
   if (names.length === 0) return { changes: [], left: () => left };
   const admin = postgresOf(host);

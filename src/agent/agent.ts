@@ -40,7 +40,9 @@ export interface Agent {
   /** Lives until the signal fires; then the session ends at its next safe points. */
   run(signal: AbortSignal): Promise<void>;
   view(): AgentView;
-  trigger(job: string): Promise<Outcome>;
+  trigger(job: string, cause?: string): Promise<Outcome>;
+  /** Those of these jobs that run end at their next safe point; gives those that do not end. */
+  pause(jobs: readonly string[]): Promise<readonly string[]>;
   /** Judges the fact anew, as if it had been edited. */
   reload(): void;
 }
@@ -92,8 +94,9 @@ export function createAgent(parts: AgentParts): Agent {
       const { entered, changing, trouble, session, ending } = life;
       return { entered, changing, trouble, jobs: (session ?? ending)?.snapshot() ?? [] };
     },
-    trigger: async (job) => {
-      if (life.session !== undefined) return await life.session.trigger(job);
+    pause: async (jobs) => (await life.session?.pause(jobs)) ?? [],
+    trigger: async (job, cause) => {
+      if (life.session !== undefined) return await life.session.trigger(job, cause);
       const why = life.changing ?? life.entered?.why ?? 'the role is not settled yet';
       throw new Failure('refused', 'no job runs now', { why });
     },
@@ -144,7 +147,8 @@ async function leave(life: Life): Promise<void> {
 async function applyPending(parts: AgentParts, life: Life, epoch: Epoch, fact: JudgedFact): Promise<void> {
   const work = await parts.workOf('passive', epoch, fact);
   const jobs = work.jobs.map((job) => ({ ...job, triggers: [] }));
-  const last = openRoleSession(parts.session, { ...work, jobs });
+  const { paused: _none, ...session } = parts.session; // what was paused goes live, too: nobody brings it again
+  const last = openRoleSession(session, { ...work, jobs });
   await last.start();
   const { signal } = life.overtaken;
   const end = (): void => void last.end(drainMs);

@@ -1,4 +1,4 @@
-import { Failure, type ErrorClass } from '../errors.ts';
+import { Failure, toFailure, type ErrorClass } from '../errors.ts';
 import type { Job, Outcome, Trigger } from '../jobs/job.ts';
 import { spokenDuration } from '../rules/spoken.ts';
 import {
@@ -17,6 +17,8 @@ import { runPass, type PassOptions } from './pass.ts';
 
 export interface RunnerOptions extends PassOptions {
   readonly log: Pick<Log, 'failed' | 'worked' | 'event'>;
+  /** Why an admin keeps that job from running now; undefined: nobody does. */
+  readonly paused?: (job: string) => Promise<string | undefined>;
 }
 
 export interface LastPass {
@@ -30,7 +32,7 @@ export interface LastPass {
 
 export interface JobSnapshot {
   readonly job: string;
-  readonly state: 'running' | 'retrying' | 'latched' | 'idle';
+  readonly state: 'running' | 'retrying' | 'latched' | 'paused' | 'idle';
   /** Always a sentence: what it does, or why it does nothing. */
   readonly why: string;
   readonly last?: LastPass;
@@ -38,6 +40,15 @@ export interface JobSnapshot {
   readonly runningMs?: number;
   /** Of retries, intervals and what is due; undefined where only an event or a cron minute starts it. */
   readonly nextInMs?: number;
+}
+
+interface RunningPass {
+  readonly controller: AbortController;
+  /** Tells it to end at its next safe point. */
+  readonly leaving: AbortController;
+  readonly since: number;
+  readonly cause: string;
+  readonly ended: Promise<unknown>;
 }
 
 interface Waiter {
@@ -57,7 +68,8 @@ export class JobRunner {
   readonly #waiters: Waiter[] = [];
   #plan: Plan = emptyPlan;
   #last: LastPass | undefined;
-  #pass: { readonly controller: AbortController; readonly since: number; readonly cause: string } | undefined;
+  #pass: RunningPass | undefined;
+  #paused: string | undefined;
   #wake: () => void = () => undefined;
   #stopping = false;
 
@@ -98,7 +110,7 @@ export class JobRunner {
       const now = this.#options.clock.monotonic();
       this.#tick(now);
       const due = dueAt(this.#plan);
-      if (due !== undefined && due <= now) await this.#runPass();
+      if (due !== undefined && due <= now) await this.#runUnlessPaused();
       else await this.#sleep(this.#nextAt());
     }
     signal.removeEventListener('abort', onAbort);
@@ -112,6 +124,16 @@ export class JobRunner {
 
   abortPass(reason: unknown): void {
     this.#pass?.controller.abort(reason);
+  }
+
+  /** The running pass ends at its next safe point; what is not there in time is aborted. Resolves when none runs. */
+  async endPass(limit: (pass: Promise<unknown>) => Promise<unknown>, reason: Failure): Promise<void> {
+    const pass = this.#pass;
+    if (pass === undefined) return;
+    pass.leaving.abort();
+    await limit(pass.ended);
+    if (this.#pass === pass) pass.controller.abort(reason);
+    await limit(pass.ended);
   }
 
   snapshot(): JobSnapshot {
@@ -149,14 +171,41 @@ export class JobRunner {
     await this.#options.clock.sleep(Math.min(Math.max(ms, 0), longestSleepMs), woken.signal).catch(() => undefined);
   }
 
+  /** A pass that is kept from running stays asked for, but not with what its cause would permit. */
+  async #runUnlessPaused(): Promise<void> {
+    const { clock } = this.#options;
+    const why = await this.#whyPaused();
+    if (this.#stopping) return;
+    this.#paused = why;
+    if (why === undefined) return await this.#runPass();
+    this.#plan = retryLater(begin(this.#plan), 'waiting', clock.monotonic());
+    const hint = `Type: pe-failover resume ${this.job.name}`;
+    for (const waiter of this.#waiters.splice(0))
+      waiter.reject(new Failure('refused', `${this.job.name} does not run`, { why, hint }));
+  }
+
+  /** Where it cannot be told, nobody knows what an admin wants: nothing runs, loudly. */
+  async #whyPaused(): Promise<string | undefined> {
+    try {
+      return await this.#options.paused?.(this.job.name);
+    } catch (error) {
+      const failure = toFailure(error);
+      this.#options.log.failed(this.job.name, failure);
+      return failure.message;
+    }
+  }
+
   async #runPass(): Promise<void> {
     const { clock, log } = this.#options;
     const waiters = this.#waiters.splice(0);
     this.#plan = begin(this.#plan);
     const { cause, changed } = this.#plan.running ?? { cause: 'start', changed: 'everything' };
     const controller = new AbortController();
-    this.#pass = { controller, since: clock.monotonic(), cause };
-    const { elapsedMs, ...result } = await runPass(this.job, this.#options, { cause, changed }, controller);
+    const leaving = new AbortController();
+    const asked = { cause, changed, leaving: leaving.signal };
+    const ended = runPass(this.job, this.#options, asked, controller);
+    this.#pass = { controller, leaving, since: clock.monotonic(), cause, ended };
+    const { elapsedMs, ...result } = await ended;
     this.#pass = undefined;
     const told = { at: clock.now().toISOString(), elapsedMs };
     if ('outcome' in result) {
@@ -190,6 +239,7 @@ export class JobRunner {
       };
     }
     if (this.#plan.latched) return { state: 'latched', why: last };
+    if (this.#paused !== undefined) return { state: 'paused', why: this.#paused };
     const next = nextInMs === undefined ? '' : `, next in ${spokenDuration(nextInMs)}`;
     if (this.#plan.attempts > 0) return { state: 'retrying', why: `${last}${next}` };
     return { state: 'idle', why: `waits for ${this.job.triggers.map(spokenTrigger).join(', ') || 'nothing'}${next}` };

@@ -11,12 +11,15 @@ export interface PassOptions {
   readonly clock: Clock;
   readonly log: Pick<Log, 'failed' | 'event'>;
   /** Adds epoch, log, clock and fence to what the pass is told. */
-  readonly contextFor: (job: Job, pass: Pick<PassContext, 'signal' | 'cause' | 'changed'>) => PassContext;
+  readonly contextFor: (job: Job, pass: AskedPass) => PassContext;
   /** Milliseconds for one pass. */
   readonly timeoutMs: number;
   /** Says more of a failure than who threw it could. */
   readonly explain?: (failure: Failure) => Failure;
 }
+
+/** What the scheduler says of a pass. */
+export type AskedPass = Pick<PassContext, 'signal' | 'cause' | 'changed' | 'leaving'>;
 
 export type PassResult = ({ readonly outcome: Outcome } | { readonly failure: Failure }) & {
   readonly elapsedMs: number;
@@ -26,7 +29,7 @@ export type PassResult = ({ readonly outcome: Outcome } | { readonly failure: Fa
 export async function runPass(
   job: Job,
   options: PassOptions,
-  { cause, changed }: { readonly cause: string; readonly changed: Changed },
+  { cause, changed, leaving }: Pick<AskedPass, 'cause' | 'leaving'> & { readonly changed: Changed },
   controller: AbortController,
 ): Promise<PassResult> {
   const { clock } = options;
@@ -38,7 +41,11 @@ export async function runPass(
   const names = changed === 'everything' ? undefined : changed;
   const tell = (event: Omit<LogEvent, 'job' | 'run'>): void => options.log.event({ ...run, ...event });
   try {
-    const context = options.contextFor(job, { signal, cause, ...(names && { changed: names }) });
+    const context = options.contextFor(job, {
+      ...{ signal, cause },
+      ...(names && { changed: names }),
+      ...(leaving && { leaving }),
+    });
     const epoch = formatEpoch(context.epoch);
     tell({ event: 'start', epoch, detail: { cause, changed: names?.size ?? 'everything' } });
     const outcome = await job.run(context);

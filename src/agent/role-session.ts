@@ -1,4 +1,4 @@
-import type { Failure } from '../errors.ts';
+import { Failure } from '../errors.ts';
 import type { Job, Outcome, PassContext } from '../jobs/job.ts';
 import { formatEpoch, type Epoch } from '../rules/epoch.ts';
 import type { Clock } from '../system/clock.ts';
@@ -27,12 +27,14 @@ export interface SessionParts {
   readonly dropDirectory: (stream: string) => string;
   /** Says more of a failure than who threw it could. */
   readonly explain: (failure: Failure) => Failure;
+  /** Why an admin keeps that job from running now. */
+  readonly paused?: (job: string) => Promise<string | undefined>;
   /** Every sign of life of a pass: what feeds the watchdog. */
   readonly alive?: () => void;
 }
 
 /** A role is a scope: everything done in it runs under its signal, and ends with it. */
-export interface RoleSession extends Pick<Scheduler, 'trigger' | 'snapshot'> {
+export interface RoleSession extends Pick<Scheduler, 'trigger' | 'snapshot' | 'pause'> {
   readonly role: 'active' | 'passive';
   readonly epoch: Epoch;
   start(): Promise<void>;
@@ -51,11 +53,12 @@ export function openRoleSession(parts: SessionParts, work: RoleWork): RoleSessio
     watch: { directory: watchDirectory, tree: watchTree },
     contextFor: (job, pass) => ({
       ...passContext(parts, work, job, pass),
-      leaving: leaving.signal,
+      leaving: pass.leaving === undefined ? leaving.signal : AbortSignal.any([leaving.signal, pass.leaving]),
       wake: (name) => scheduler.wake(name),
     }),
     timeoutFor: parts.timeoutFor,
     explain: parts.explain,
+    ...(parts.paused === undefined ? {} : { paused: parts.paused }),
     dropDirectory: parts.dropDirectory,
     dropPollMs: 5_000,
   });
@@ -71,14 +74,24 @@ export function openRoleSession(parts: SessionParts, work: RoleWork): RoleSessio
     epoch: work.epoch,
     trigger: scheduler.trigger,
     snapshot: scheduler.snapshot,
+    pause: scheduler.pause,
     start: () => scheduler.start(over.signal),
     end: (limitMs) => (ended ??= end(limitMs)),
   };
 }
 
 /** The same pass by hand, without an agent: under the same lock, fence and log. */
-export async function runOnce(parts: SessionParts, work: RoleWork, job: Job, signal: AbortSignal): Promise<Outcome> {
-  return await underLock(parts, job).run(passContext(parts, work, job, { signal, cause: 'by hand' }));
+export async function runOnce(
+  parts: SessionParts,
+  work: RoleWork,
+  job: Job,
+  signal: AbortSignal,
+  cause = 'by hand',
+): Promise<Outcome> {
+  const why = await parts.paused?.(job.name);
+  if (why !== undefined)
+    throw new Failure('refused', `${job.name} does not run`, { why, hint: `Type: pe-failover resume ${job.name}` });
+  return await underLock(parts, job).run(passContext(parts, work, job, { signal, cause }));
 }
 
 function passContext(

@@ -31,11 +31,15 @@ export interface Scheduler {
   /** Asks for a pass with nothing to look at but what the spare said; nothing where that job does not run. */
   wake(job: string): void;
   snapshot(): readonly JobSnapshot[];
+  /** Those of these jobs that run end at their next safe point. Resolves when they have; gives those that do not end. */
+  pause(jobs: readonly string[]): Promise<readonly string[]>;
   /** Starts nothing more, lets running passes end for `limitMs`, then aborts them. Resolves when none runs any more. */
   drain(limitMs: number): Promise<void>;
 }
 
 const graceMs = 10_000;
+/** How long a pass that is paused may take to its next safe point. */
+const safePointMs = 30_000;
 
 const stuckSentence = (jobs: readonly string[]): string =>
   `${jobs.join(', ')} does not end when told to: the role is left when it does. To end it now, type: systemctl restart pe-failover`;
@@ -69,6 +73,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     },
     wake: (name) => runners.find(({ job }) => job.name === name)?.request('word', new Set()),
     snapshot: () => runners.map((runner) => runner.snapshot()),
+    pause: (jobs) => endPasses(runners, jobs, options.clock),
     drain: async (limitMs) => {
       for (const runner of runners) runner.stop();
       await release();
@@ -76,13 +81,27 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const why = 'the role session ends';
       for (const runner of runners) runner.abortPass(new Failure('interrupted', 'interrupted', { why }));
       await within(graceMs, alive, options.clock);
-      const running = runners.filter((runner) => runner.snapshot().state === 'running').map(({ job }) => job.name);
-      if (running.length > 0) options.log.forJob('agent').failure(stuckSentence(running));
+      sayStuck(stillRunning(runners), options);
       // However long it takes: a pass of the old role beside the new role would be worse than a late role.
       await alive;
     },
   };
 }
+
+function sayStuck(jobs: readonly string[], { log }: SchedulerOptions): void {
+  if (jobs.length > 0) log.forJob('agent').failure(stuckSentence(jobs));
+}
+
+async function endPasses(all: readonly JobRunner[], jobs: readonly string[], clock: Clock): Promise<readonly string[]> {
+  const runners = all.filter(({ job }) => jobs.includes(job.name));
+  const reason = new Failure('interrupted', 'interrupted', { why: 'an admin paused it' });
+  const limit = (pass: Promise<unknown>): Promise<unknown> => within(safePointMs, pass, clock);
+  await Promise.all(runners.map((runner) => runner.endPass(limit, reason)));
+  return stillRunning(runners);
+}
+
+const stillRunning = (runners: readonly JobRunner[]): string[] =>
+  runners.filter((runner) => runner.snapshot().state === 'running').map(({ job }) => job.name);
 
 function within(ms: number, work: Promise<unknown>, clock: Clock): Promise<unknown> {
   const limit = new AbortController();

@@ -18,6 +18,8 @@ export function serveAgent(
         return view();
       case 'run':
         return await agent.trigger(String(args['job']));
+      case 'pause':
+        return await agent.pause(Array.isArray(args['jobs']) ? args['jobs'].map(String) : []);
       case 'reload':
         agent.reload();
         return 'judges the fact anew';

@@ -2,6 +2,7 @@ import { overdueOf } from '../jobs/index.ts';
 import { createExpectationBook } from '../drops/expected-deletions.ts';
 import type { OwnKeys } from '../drops/own-keys.ts';
 import { notedGreeting, type GreetingNote } from '../drops/greeting-note.ts';
+import type { PauseBook } from '../drops/pause-book.ts';
 import type { Spare } from '../drops/spare.ts';
 import type { StreamState } from '../drops/stream-state.ts';
 import type { ExpectedDeletions } from '../rules/expected-deletions.ts';
@@ -9,7 +10,9 @@ import { formatEpoch, sameEpoch, type Epoch } from '../rules/epoch.ts';
 import type { TakenConfirmation } from '../rules/confirm.ts';
 import type { AcceptedDrop } from '../rules/hello.ts';
 import { freshnessOf } from '../rules/freshness.ts';
+import type { Gate } from '../rules/gate.ts';
 import type { Paths } from '../rules/paths.ts';
+import { isExcused, spokenPauses, type Pause } from '../rules/pause.ts';
 import { nearlyFullSentence } from '../rules/space.ts';
 import { arrivedAt, type Receipt } from '../rules/receipt.ts';
 import {
@@ -35,6 +38,8 @@ export interface StatusReport {
   readonly since: string | undefined;
   readonly agent: { readonly runs: boolean; readonly changing?: string; readonly jobs: AgentView['jobs'] };
   readonly components: readonly ComponentStatus[];
+  /** Jobs that an admin keeps from running on this master. */
+  readonly pauses: readonly Pause[];
   readonly holds: readonly { readonly id: string; readonly stream: string; readonly sentence: string }[];
   /** On an active: deletions of certificates that an admin announced. */
   readonly expectedDeletions?: ExpectedDeletions;
@@ -51,6 +56,7 @@ export interface StatusParts {
   readonly spare: Spare;
   /** How a change of this master's own keys stands. */
   readonly rotation?: OwnKeys['rotation'];
+  readonly pauses: PauseBook;
   readonly now: Date;
   /** The streams of this pair, with the limit of their freshness in milliseconds. */
   readonly streams: readonly { readonly name: string; readonly limitMs: number }[];
@@ -66,7 +72,8 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   const active = role === 'active';
   // What was held on a spare keeps nothing waiting once it is the active.
   const holds = active ? [] : (await spare.holds.list()).filter(({ decision }) => decision === 'open');
-  const components = await componentsOf(parts, role, gate?.epoch, greeting);
+  const pauses = await parts.pauses.standing();
+  const components = await componentsOf(parts, role, gate, greeting);
   const situation: Situation = {
     role,
     roleWhy: gate?.closed ?? '',
@@ -76,6 +83,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     trouble: view?.trouble,
     spareTakesNothing: active && greeting !== undefined ? whyNotTaken(greeting.gate) : undefined,
     openHolds: holds.length,
+    paused: spokenPauses(pauses),
     nearlyFull: sentencesOf(view)[0],
     hasSpare: gate?.peer !== undefined || components.some(({ delivered }) => delivered !== undefined),
   };
@@ -86,12 +94,8 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     role,
     epoch: gate === undefined ? undefined : formatEpoch(gate.epoch),
     ...{ peer: gate?.peer, since: gate?.since },
-    agent: {
-      runs: view !== undefined,
-      jobs: view?.jobs ?? [],
-      ...(view?.changing === undefined ? {} : { changing: view.changing }),
-    },
-    components,
+    agent: agentOf(view),
+    ...{ components, pauses },
     holds: holds.map(({ id, stream, sentence }) => ({ id, stream, sentence })),
     ...(active ? await announced(parts) : {}),
     nearlyFull: sentencesOf(view),
@@ -100,16 +104,35 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   };
 }
 
+const agentOf = (view: AgentView | undefined): StatusReport['agent'] => ({
+  runs: view !== undefined,
+  jobs: view?.jobs ?? [],
+  ...(view?.changing === undefined ? {} : { changing: view.changing }),
+});
+
 async function componentsOf(
   parts: StatusParts,
   role: Situation['role'],
-  epoch: Epoch | undefined,
+  gate: Gate | undefined,
   greeting: GreetingNote | undefined,
 ): Promise<ComponentStatus[]> {
   if (role !== 'active' && role !== 'passive') return [];
   return await Promise.all(
-    parts.streams.map((one) => (role === 'active' ? asSender(parts, one, epoch, greeting) : asSpare(parts, one))),
+    parts.streams.map(async (one) => {
+      const component = role === 'active' ? asSender(parts, one, gate?.epoch, greeting) : asSpare(parts, one);
+      return await withPause(parts, await component, gate?.peer);
+    }),
   );
+}
+
+async function withPause(
+  { pauses, certname, now }: StatusParts,
+  component: ComponentStatus,
+  peer: string | undefined,
+): Promise<ComponentStatus> {
+  const paused = await pauses.ofStream(component.stream, certname, peer);
+  if (paused === undefined) return component;
+  return { ...component, paused, ...(isExcused(paused, now) ? { excused: true } : {}) };
 }
 
 const sentencesOf = (view: AgentView | undefined): string[] => (view?.nearlyFull ?? []).map(nearlyFullSentence);

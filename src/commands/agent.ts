@@ -34,6 +34,7 @@ import { quietOf } from '../role-change-work.ts';
 import type { LoginSessions } from '../system/login-sessions.ts';
 import { createState } from '../system/state.ts';
 import type { Epoch } from '../rules/epoch.ts';
+import { spokenPauses } from '../rules/pause.ts';
 import { readRole, type JudgedFact } from '../system/fact.ts';
 
 /** What a test of deaths may name. */
@@ -115,7 +116,11 @@ async function agentOf(master: Master, hooks: Hooks, progress?: (point: AgentPoi
     },
     entered: hooks.entered,
     between: () => switchKeys(master),
-    workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
+    workOf: async (role, epoch, fact) => {
+      const ended = spokenPauses(await master.pauses.entered(role));
+      if (ended !== undefined) log.success(`The change of roles ends what was ${ended}`);
+      return await workOf(master, role, epoch, fact);
+    },
   });
 }
 

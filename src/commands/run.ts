@@ -1,16 +1,14 @@
-import { foreignState, openHost, openMaster, jobConfig, type Host, type Master } from '../app.ts';
-import { runOnce } from '../agent/role-session.ts';
+import { openHost, openMaster, jobConfig, type Host, type Master } from '../app.ts';
 import { Failure } from '../errors.ts';
 import type { Outcome } from '../agent/agent.ts';
 import { createExpectationBook } from '../drops/expected-deletions.ts';
 import { knownPeer } from '../drops/greeter.ts';
-import { previewNcDump, workOf } from '../role-work.ts';
+import { passOf } from '../pass-work.ts';
+import { previewNcDump } from '../role-work.ts';
 import { classifierOf } from '../surroundings.ts';
 import { readExpectation } from '../rules/expected-deletions.ts';
 import { printable } from '../rules/log-line.ts';
-import { foreignHint } from '../rules/machine.ts';
 import { counted } from '../rules/spoken.ts';
-import { askControl } from '../system/control.ts';
 import { readRole } from '../system/fact.ts';
 import { createState } from '../system/state.ts';
 
@@ -30,7 +28,7 @@ export async function runJob(root: string, job: string, options: RunOptions, sig
   jobConfig(host.config, job);
   if (options.dryRun) return await preview(host, job, signal);
   await announce(host, job, options);
-  const outcome = (await byAgent(host, job, signal)) ?? (await byHand(host, job, signal));
+  const outcome = await passOf(host, job, signal);
   console.log(`${job}: ${outcome.kind}: ${printable(outcome.why)}`);
   return exitCodes[outcome.kind];
 }
@@ -56,41 +54,6 @@ async function announce(host: Host, job: string, { expectDeletions, lasting }: R
   console.log(
     count === 0 ? 'No deletions are expected.' : `Up to ${counted(count, 'deletion')} expected until ${until}.`,
   );
-}
-
-async function byAgent({ paths }: Host, job: string, signal: AbortSignal): Promise<Outcome | undefined> {
-  try {
-    return (await askControl(paths.control, 'run', { job }, { signal })) as Outcome;
-  } catch (error) {
-    if (error instanceof Failure && error.class === 'unreachable') return undefined; // no agent: by hand
-    throw error;
-  }
-}
-
-async function byHand(host: Host, name: string, signal: AbortSignal): Promise<Outcome> {
-  const master = await openMaster(host, { stderr: true, besideAgent: true });
-  const fact = await readRole(host.paths.fact);
-  const known = await master.spare.epochs.read();
-  if (known === undefined || fact.role.role === 'suspended')
-    throw new Failure('refused', 'this master has no role', { hint: 'Type: pe-failover status' });
-  const foreign = await foreignState(master);
-  if (foreign !== undefined) throw new Failure('refused', 'no job runs here', { why: foreign, hint: foreignHint });
-  if (known.settled.role !== fact.role.role)
-    throw new Failure('refused', 'the role is about to change', {
-      hint: 'Start the agent: systemctl start pe-failover',
-    });
-  const work = await workOf(master, fact.role.role, known.seen, fact);
-  try {
-    const job = work.jobs.find((one) => one.name === name);
-    if (job === undefined)
-      throw new Failure('usage', `${name} does not run on this ${fact.role.role}`, {
-        why: `it runs ${work.jobs.map((one) => one.name).join(', ')}`,
-      });
-    return await runOnce(master.session, work, job, signal);
-  } finally {
-    await work.close();
-    await master.log.close();
-  }
 }
 
 /** Prints what a pass would exchange, and touches nothing. */

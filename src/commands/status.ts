@@ -5,6 +5,7 @@ import { Failure } from '../errors.ts';
 import { reportOf } from '../role-work.ts';
 import { caState } from '../surroundings.ts';
 import { printable } from '../rules/log-line.ts';
+import { spokenPause } from '../rules/pause.ts';
 import { counted, spokenDuration } from '../rules/spoken.ts';
 import { askControl } from '../system/control.ts';
 
@@ -62,6 +63,8 @@ async function render(report: StatusReport, master: Master): Promise<string> {
   for (const { job, state, why } of agent.jobs) {
     lines.push(`${job.padEnd(20)} ${state}: ${why}`);
   }
+  if (report.pauses.length > 0) lines.push('');
+  for (const { job, ...pause } of report.pauses) lines.push(`${job} is ${spokenPause(pause)}`);
   const { expectedDeletions: expected } = report;
   if (expected !== undefined)
     lines.push('', `Up to ${counted(expected.count, 'deletion')} of certificates expected until ${expected.until}`);

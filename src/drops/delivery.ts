@@ -193,8 +193,9 @@ async function push(
 }
 
 /** What the spare did not believe is captured anew, not sent again; so is what has a number that it knows for another drop. */
-const isOfNoUse = ({ last, setBack }: StreamState, { manifest }: PackedDrop): boolean =>
-  (last?.state === 'refused' && last.sequence === manifest.sequence) || manifest.sequence <= (setBack?.to ?? 0);
+const isOfNoUse = ({ last, setBack, lostUpTo = 0 }: StreamState, { manifest }: PackedDrop): boolean =>
+  (last?.state === 'refused' && last.sequence === manifest.sequence) ||
+  manifest.sequence <= Math.max(setBack?.to ?? 0, lostUpTo);
 
 // The number is given out before it is used: a crash leaves a gap, never two drops of one number.
 async function pack(

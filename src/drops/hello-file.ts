@@ -1,5 +1,6 @@
 import type { TakenConfirmation } from '../rules/confirm.ts';
 import { sameEpoch } from '../rules/epoch.ts';
+import { countingWords } from '../rules/fetch-anew.ts';
 import type { AcceptedDrop, Hello } from '../rules/hello.ts';
 import { formatPairing, type Pairing } from '../rules/pairing.ts';
 import { programVersion } from '../rules/program.ts';
@@ -7,6 +8,7 @@ import type { KeyWords } from '../rules/rotation.ts';
 import { arrived, type Receipt } from '../rules/receipt.ts';
 import { listDirectory, writeFileAtomic, type Ownership } from '../system/files.ts';
 import { seal, type Signer } from '../system/sign.ts';
+import type { ForgottenWords } from './fetch-anew.ts';
 import type { ReceiptBook } from './receipt-book.ts';
 
 export interface HelloParts {
@@ -23,6 +25,8 @@ export interface HelloParts {
   readonly madeHere: string | undefined;
   readonly room: number | undefined;
   readonly keyWords: KeyWords;
+  /** What is to be fetched anew counts no more. */
+  readonly forgotten: ForgottenWords;
 }
 
 /**
@@ -37,7 +41,8 @@ export async function writeHello(parts: HelloParts): Promise<void> {
     if (!name.endsWith('.jsonl')) continue;
     const stream = name.replace(/\.jsonl$/, '');
     const words = await parts.book.all(stream);
-    const [last, newest] = [words.at(-1), words.findLast(({ state }) => arrived(state))];
+    const counting = countingWords(words, parts.forgotten[stream]);
+    const [last, newest] = [words.at(-1), counting.findLast(({ state }) => arrived(state))];
     if (last !== undefined) receipts[stream] = last.n;
     if (newest !== undefined) accepted[stream] = acceptedDrop(newest, await parts.confirmation(stream));
   }

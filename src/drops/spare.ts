@@ -15,6 +15,7 @@ import type { KeyWords, NextKeys } from '../rules/rotation.ts';
 import { createState, type State } from '../system/state.ts';
 import { createBinding, type Binding } from './binding.ts';
 import { createEpochBook, noEpoch, type EpochBook } from './epoch-book.ts';
+import { createFetchAnewBook, type FetchAnewBook } from './fetch-anew.ts';
 import { createGateFile, type GateFile } from './gate-file.ts';
 import { writeHello } from './hello-file.ts';
 import { createHolds, type Holds } from './holds.ts';
@@ -55,6 +56,7 @@ export interface Spare {
   readonly madeHere: MadeHereFile;
   /** From now on, each receipt that is written here. */
   hear(listener: (receipt: Receipt) => void): void;
+  readonly fetchAnew: FetchAnewBook;
   /** Tells the gate anew who we are and what we have. */
   introduce(): Promise<void>;
   /** All that this master's root signed and others may still read, with the key in use now; the greeting last. */
@@ -78,6 +80,7 @@ export function createSpare(parts: SpareParts): Spare {
   const epochs = createEpochBook(createState(paths.state), now);
   const adoption = createAdoptionRequest(createState(paths.state), () => introduce());
   const confirmations = createConfirmations(createState(paths.streams), written, now);
+  const fetchAnew = createFetchAnewBook(createState(paths.state));
   const madeHere = madeHereOf(parts, () => introduce());
   const turn = inTurn(); // what is written last was read last
   const introduce = (): Promise<void> =>
@@ -87,6 +90,7 @@ export function createSpare(parts: SpareParts): Spare {
         madeHere: await madeHere.digest(),
         room: await roomForDump(paths, parts.freeSpace),
         keyWords: await keyWords(parts, gate),
+        forgotten: await fetchAnew.read(),
         ...{ path: paths.hello, receipts: paths.receipts, signer, own },
         book: written,
         confirmation: confirmations.last,
@@ -100,7 +104,7 @@ export function createSpare(parts: SpareParts): Spare {
     (await confirmations.take(words)) ? await introduce() : undefined;
   const intake = createIntake({ ...intakeParts(parts, book, gate, epochs), confirmed });
   return {
-    ...{ intake, book, gate, epochs, binding, adoption, madeHere, introduce },
+    ...{ intake, book, gate, epochs, binding, adoption, madeHere, fetchAnew, introduce },
     holds: createHolds(createState(paths.holds), now),
     hear: (listener) => void (heard = listener),
     signAnew: () => signAnew(parts, { gate, written, madeHere, introduce }),

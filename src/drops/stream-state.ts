@@ -27,6 +27,8 @@ export interface StreamState {
   readonly askedAt?: string;
   /** A delta did not fit, or the spare has lost what it had accepted. */
   readonly needsWhole?: boolean;
+  /** The spare has lost what came up to that number: none of these is sent again, it may know their numbers. */
+  readonly lostUpTo?: number;
   /** This master's disk was set back, or it was promoted with old data. */
   readonly setBack?: SetBack;
 }
@@ -119,5 +121,12 @@ export function countsAnew({ heard = 0, last }: StreamState, stream: string, hel
 export function forgotten(known: StreamState): StreamState {
   const { epoch, sequence, last, heard, setBack } = known;
   const kept = { ...(last === undefined ? {} : { last }), ...(heard === undefined ? {} : { heard }) };
-  return { epoch, sequence, needsWhole: true, ...kept, ...(setBack === undefined ? {} : { setBack }) };
+  return {
+    epoch,
+    sequence,
+    needsWhole: true,
+    lostUpTo: sequence,
+    ...kept,
+    ...(setBack === undefined ? {} : { setBack }),
+  };
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Delivery } from '../drops/delivery.ts';
 import { createExpectationBook } from '../drops/expected-deletions.ts';
+import type { Holds } from '../drops/holds.ts';
 import { noteGreeting } from '../drops/greeting-note.ts';
 import type { Greeting } from '../drops/peer.ts';
 import type { Sender } from '../drops/sender.ts';
@@ -204,6 +205,20 @@ function restoreNc(host: SpareHost): Job {
       { kind: 'cron', expression: settings.cron.restoreNc },
     ],
   });
+}
+
+/** A content that did not load here, or was not healthy, is tried once more when it comes again. */
+export async function forgetRefused(
+  state: string,
+  holds: Pick<Holds, 'list' | 'close'>,
+  stream: string,
+): Promise<void> {
+  if (!stream.startsWith('db-dump.')) return;
+  const store = createRecordStore(state, databaseOf(stream));
+  const { quarantined, ...rest } = await store.read();
+  if (quarantined !== undefined) await store.write(rest);
+  for (const hold of await holds.list())
+    if (hold.stream === stream && hold.rule === 'database-failed') await holds.close(hold.id);
 }
 
 type OpenHost = Pick<SpareHost, 'paths' | 'admin'>;

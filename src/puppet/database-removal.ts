@@ -24,6 +24,28 @@ export async function findOwn(admin: Postgres, names: readonly string[], role: s
   });
 }
 
+/** What pg_upgrade meets: it refuses whatever does not allow connections, but for template0. */
+export interface MetByUpgrade {
+  readonly ours: readonly { readonly name: string; readonly isClosed: boolean }[];
+  /** Not ours, and closed all the same. */
+  readonly others: readonly string[];
+}
+
+/** Throws where PostgreSQL cannot be asked. */
+export async function findForUpgrade(admin: Postgres, names: readonly string[]): Promise<MetByUpgrade> {
+  return await within(admin, askMs, async (session) => {
+    const ours: { name: string; isClosed: boolean }[] = [];
+    for (const name of names)
+      for (const found of await leftoverDatabases(session, name))
+        ours.push({ name: found.name, isClosed: !found.open });
+    const closed = await session.query<{ name: string }>(
+      `SELECT datname AS name FROM pg_database WHERE NOT datallowconn AND datname <> 'template0' ORDER BY 1`,
+    );
+    const others = closed.map(({ name }) => name).filter((name) => !ours.some((own) => own.name === name));
+    return { ours, others };
+  });
+}
+
 export const dropOwnDatabase = (admin: Postgres, name: string): Promise<void> =>
   within(admin, dropMs, (session) => dropDatabase(session, name));
 

@@ -9,6 +9,8 @@ export interface Listening {
   readonly since: number;
   /** Of the wall clock before the monotonic one. */
   readonly ahead: number;
+  /** When a stream was seen paused last: its limit begins anew then. */
+  readonly paused: ReadonlyMap<string, number>;
   /** The streams whose silence was said. */
   readonly silent: ReadonlyMap<string, Silence>;
 }
@@ -60,10 +62,12 @@ export function listen(
   const { role } = look;
   if (role === undefined) return { listening: undefined, lines: [] };
   const ahead = look.wall - now;
-  const known: Listening = before?.role === role ? before : { role, since: now, ahead, silent: new Map() };
+  const known: Listening =
+    before?.role === role ? before : { role, since: now, ahead, silent: new Map(), paused: new Map() };
   const isStepped = Math.abs(ahead - known.ahead) > stepMs;
   const since = look.isExplained || isStepped ? now : known.since;
   const silent = new Map(known.silent);
+  const paused = new Map(known.paused);
   // What comes a little late each time is one silence, not one after the other.
   const hear = (component: ComponentStatus, trouble: Silence): void => {
     const { heardSince = now, ...rest } = trouble;
@@ -77,16 +81,17 @@ export function listen(
   const lines: Line[] = [];
   for (const component of look.components) {
     const { stream, limitSeconds } = component;
+    if (component.excused === true) paused.set(stream, now);
     const trouble = silent.get(stream);
     if (!isStale(component)) {
       if (trouble !== undefined) hear(component, trouble);
-    } else if (now - since > limitSeconds * 1000) {
+    } else if (now - Math.max(since, paused.get(stream) ?? -Infinity) > limitSeconds * 1000) {
       const heard = failed(trouble, { class: 'unreachable', cause: stream }, now);
       silent.set(stream, heard.trouble);
       if (heard.say !== undefined) lines.push(silenceOf(component, look.peer));
     }
   }
-  return { listening: { role, since, ahead, silent }, lines };
+  return { listening: { role, since, ahead, silent, paused }, lines };
 }
 
 function silenceOf({ stream, ageSeconds, limitSeconds, doubt }: ComponentStatus, peer = 'the other master'): Line {

@@ -1,5 +1,6 @@
 import type { Freshness } from './freshness.ts';
 import type { Gate } from './gate.ts';
+import { spokenPause, type StreamPause } from './pause.ts';
 import { counted, spokenDuration } from './spoken.ts';
 
 /** One stream, as far as this master knows of it. Times in ISO 8601. */
@@ -14,6 +15,10 @@ export interface ComponentStatus extends Freshness {
   readonly why: string;
   /** What is loaded here waits too long to go live: why, since when, what to type. */
   readonly overdue?: string;
+  /** An admin keeps it from being sent, or taken in. */
+  readonly paused?: StreamPause;
+  /** The pause is so young that nothing is to be expected. */
+  readonly excused?: true;
 }
 
 export interface Situation {
@@ -26,6 +31,8 @@ export interface Situation {
   /** Why the role that the fact names could not be entered. */
   readonly trouble: string | undefined;
   readonly openHolds: number;
+  /** What is paused here, whatever stream it belongs to; in a sentence. */
+  readonly paused?: string | undefined;
   /** What has too little room soon, in a sentence. */
   readonly nearlyFull?: string | undefined;
   readonly hasSpare: boolean;
@@ -56,8 +63,10 @@ export function judgeStatus(now: Situation): StatusVerdict {
     return { code: 2, text: `CRITICAL: the spare takes nothing in: ${now.spareTakesNothing}` };
   const troubled = now.components.find(({ state }) => ['failed', 'refused', 'latched'].includes(state));
   if (troubled !== undefined) return { code: 2, text: `CRITICAL: ${troubled.stream}: ${troubled.why}` };
-  const silent = now.components.find(isStale);
+  const silent = now.components.find((one) => isStale(one) && one.excused !== true);
   if (silent !== undefined) return { code: 2, text: `CRITICAL: ${staleSentence(silent)}` };
+  const paused = whatIsPaused(now);
+  if (paused !== undefined) return { code: 1, text: `WARNING: ${paused}` };
   const waiting = now.components.find(({ overdue }) => overdue !== undefined);
   if (waiting?.overdue !== undefined) return { code: 1, text: `WARNING: ${waiting.overdue}` };
   const [failing] = now.failing;
@@ -81,6 +90,13 @@ export function judgeStatus(now: Situation): StatusVerdict {
 
 export const isStale = ({ ageSeconds, limitSeconds }: ComponentStatus): boolean =>
   ageSeconds === undefined || ageSeconds > limitSeconds;
+
+function whatIsPaused({ paused, components }: Situation): string | undefined {
+  if (paused !== undefined) return `${paused}. To end it, type: pe-failover resume`;
+  const found = components.find((one) => one.paused !== undefined);
+  if (found?.paused === undefined) return undefined;
+  return `${found.stream} is ${spokenPause(found.paused)} (on ${found.paused.on})`;
+}
 
 const staleSentence = ({ stream, ageSeconds, limitSeconds, why, doubt }: ComponentStatus): string =>
   ageSeconds === undefined

@@ -3,7 +3,8 @@ import { deciding } from './deciding.ts';
 import { installing } from './installing.ts';
 import { looking } from './looking.ts';
 import { running } from './running.ts';
+import { upkeep } from './upkeep.ts';
 import type { Verb } from './verb.ts';
 
 /** In the order of --help. */
-export const verbs: readonly Verb[] = [...installing, ...changingRoles, ...running, ...looking, ...deciding];
+export const verbs: readonly Verb[] = [...installing, ...changingRoles, ...running, ...looking, ...deciding, ...upkeep];

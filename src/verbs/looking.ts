@@ -22,8 +22,17 @@ export const looking: readonly Verb[] = [
   {
     command: 'check',
     describe: 'Try the configuration and every dependency, with what to type',
-    options: { quick: flag('The configuration alone') },
+    options: {
+      quick: flag('The configuration alone'),
+      'before-upgrade': flag('What of ours an upgrade of PostgreSQL or Puppet Enterprise would meet'),
+      clean: flag('Drop what is loaded beside the live databases (with --before-upgrade)'),
+    },
+    epilogue: 'Exit codes: 0 no problem; 2 problems, each with what to type; 75 --clean while something runs.',
     run: async (given, signal) => {
+      if (given['before-upgrade'] === true) {
+        const { checkBeforeUpgrade } = await import('../commands/before-upgrade.ts');
+        return await checkBeforeUpgrade(root(given), given['clean'] === true);
+      }
       const { check, checkQuick } = await import('../commands/check.ts');
       return given['quick'] === true ? checkQuick(root(given)) : check(root(given), signal);
     },

@@ -5,7 +5,9 @@ import { reportStatus } from '../../src/agent/status.ts';
 import { createDbDump } from '../../src/jobs/db-dump.ts';
 import { createRestoreDbs } from '../../src/jobs/restore-dbs/index.ts';
 import type { Outcome } from '../../src/jobs/job.ts';
+import { createPauseBook } from '../../src/drops/pause-book.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { createState } from '../../src/system/state.ts';
 import { createJournal } from '../../src/system/journal.ts';
 import { digestsOfDatabase, host, makeSpare, rbacVolatile } from '../helpers/database-spare.ts';
 import { startPair, type TestPair } from '../helpers/pair.ts';
@@ -88,6 +90,7 @@ test('a spare that waits too long to switch says so as its verdict, and as the r
     certname: pair.b.certname,
     paths: pair.b.paths,
     spare: pair.spare,
+    pauses: createPauseBook(createState(pair.b.paths.state), systemClock),
     now: new Date(),
     streams: [{ name: stream, limitMs: 3_600_000 }],
     view: { entered: undefined, changing: undefined, trouble: undefined, jobs: [] },

@@ -5,6 +5,7 @@ import { reportStatus, type StatusReport } from '../../src/agent/status.ts';
 import { createGreetSpare } from '../../src/jobs/greet-spare.ts';
 import { peerIn } from '../../src/rules/gate.ts';
 import { noteGreeting } from '../../src/drops/greeting-note.ts';
+import { createPauseBook } from '../../src/drops/pause-book.ts';
 import { createState } from '../../src/system/state.ts';
 import { syncFilesOf, updatePassiveFilesOf } from '../helpers/files-pair.ts';
 import { createTestSpare, factHash, startPair, type TestMaster, type TestPair } from '../helpers/pair.ts';
@@ -60,6 +61,7 @@ const statusOf = (master: TestMaster, now = new Date()): Promise<StatusReport> =
     certname: master.certname,
     paths: master.paths,
     spare: master === pair.b ? pair.spare : createTestSpare(pair.a, pair.b.pairing),
+    pauses: createPauseBook(createState(master.paths.state), { now: () => now }),
     now,
     streams: [{ name: 'sync-files', limitMs: 300_000 }],
     view: { entered: undefined, changing: undefined, trouble: undefined, jobs: [] },

@@ -38,6 +38,53 @@ describe('the scheduler', () => {
     expect(passes).toHaveLength(2);
   });
 
+  it('makes no pass of a job that is paused, keeps what was hinted, and forgets what its minute would have permitted', async () => {
+    const pauses: { why?: string | undefined } = { why: 'paused until noon by alice: upgrade' };
+    const recorded = createRecordedJob('restore-dbs', [watchSigned]);
+    const bench = createBench([recorded.job], { paused: () => Promise.resolve(pauses.why) });
+    await bench.scheduler.start(bench.session.signal);
+    bench.watches.get('/ca/signed')?.changed(new Set(['a.pem']));
+    await expect(bench.scheduler.trigger('restore-dbs')).rejects.toThrow(
+      'restore-dbs does not run: paused until noon by alice: upgrade. Type: pe-failover resume restore-dbs',
+    );
+    await bench.clock.advance(3_600_000);
+    expect(recorded.passes).toEqual([]);
+    expect(bench.scheduler.snapshot()).toMatchObject([{ state: 'paused', why: pauses.why }]);
+    expect(bench.events).toEqual([]);
+    delete pauses.why;
+    recorded.results.push(done);
+    await bench.clock.advance(15_000);
+    expect(recorded.passes.map(({ cause }) => cause)).toEqual(['retry']);
+    expect(bench.scheduler.snapshot()).toMatchObject([{ state: 'idle' }]);
+  });
+
+  it('runs nothing while it cannot be told what is paused, says so, and goes on when it can', async () => {
+    let torn = true;
+    const recorded = createRecordedJob('sync-certs', [{ kind: 'start' }]);
+    const bench = createBench([recorded.job], {
+      paused: () => (torn ? Promise.reject(new Failure('config', 'pause.json is torn')) : Promise.resolve(undefined)),
+    });
+    await bench.scheduler.start(bench.session.signal);
+    await settle();
+    expect([recorded.passes, bench.said]).toEqual([[], ['sync-certs failed pause.json is torn']]);
+    torn = false;
+    recorded.results.push(done);
+    await bench.clock.advance(15_000);
+    expect(recorded.passes).toHaveLength(1);
+  });
+
+  it('has a pass that is paused end at its next safe point, and aborts it half a minute later', async () => {
+    const { passes, clock, scheduler } = await begin([{ kind: 'start' }]);
+    let left: readonly string[] | undefined;
+    void scheduler.pause(['sync-certs']).then((jobs) => (left = jobs));
+    await settle();
+    expect([passes[0]?.leaving?.aborted, passes[0]?.signal.aborted]).toEqual([true, false]);
+    await clock.advance(30_000);
+    expect(passes[0]?.signal.aborted).toBe(true);
+    await clock.advance(30_000); // it does not heed that
+    expect(left).toEqual(['sync-certs']);
+  });
+
   it('makes few passes of a burst, and hands on every name', async () => {
     const { passes, results, hint, clock } = await begin([watchSigned], { settleMs: 20 });
     results.push(done, done, done);

@@ -54,6 +54,19 @@ describe('a stream that nobody confirms', () => {
     expect(said).toEqual(['16 FAILURE', '70 SUCCESS']);
   });
 
+  it('and is paused is silent by permission, and has its whole limit when that is over', () => {
+    const paused = (age: number): Look => look({}, { components: [{ ...stream('sync-certs', age), excused: true }] });
+    const said = hear([
+      [0, look({ 'sync-certs': 5 })],
+      [20, paused(1200)],
+      [120, paused(7200)],
+      [121, look({ 'sync-certs': 7260 })],
+      [134, look({ 'sync-certs': 8040 })],
+      [136, look({ 'sync-certs': 8160 })],
+    ]).flatMap((lines, at) => lines.map((line) => `${at} ${line.slice(0, 7)}`));
+    expect(said).toEqual(['5 FAILURE']);
+  });
+
   it('of hours is over when it was heard for twenty minutes', () => {
     const hours = (age: number): Look =>
       look({}, { components: [{ ...stream('db-dump.a', age), limitSeconds: 10_800 }] });

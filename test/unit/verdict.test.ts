@@ -40,6 +40,15 @@ describe('the verdict of status', () => {
       2,
       'nothing was ever confirmed',
     ],
+    [
+      'jobs are paused here',
+      {
+        components: [component({ ageSeconds: 901, excused: true })],
+        paused: 'paused until 2026-11-26T12:00:00.000Z by alice: PE upgrade (sync-certs)',
+      },
+      1,
+      'WARNING: paused until 2026-11-26T12:00:00.000Z by alice: PE upgrade (sync-certs). To end it, type: pe-failover resume',
+    ],
     ['a drop failed', { components: [component({ state: 'failed', why: 'torn' })] }, 2, 'sync-certs: torn'],
     [
       'a job gave up',

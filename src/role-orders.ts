@@ -1,0 +1,67 @@
+import type { Master } from './app.ts';
+import { Failure } from './errors.ts';
+import { carryOutOn, procedureJournal } from './procedure-work.ts';
+import { promotion, promotionProbes } from './procedures/promote.ts';
+import { promoteParts } from './role-change-work.ts';
+import type { Finding } from './rules/findings.ts';
+import type { Order } from './rules/order.ts';
+import { readRole } from './system/fact.ts';
+import type { Terminal } from './system/terminal.ts';
+
+// What a spare does when the root of its active gives its role away.
+
+/** As a look before a promotion finds this spare: whether the other master is gone is not asked. */
+export async function lookAtPromotion(master: Master, signal: AbortSignal): Promise<Finding[]> {
+  demandRemoteChanges(master);
+  const found: Finding[] = [];
+  for (const look of promotionProbes(promoteParts(master, undefined, false))) found.push(...(await look(signal)));
+  return found;
+}
+
+/** The other root is the active and gives its role away. */
+export async function promoteByOrder(
+  master: Master,
+  { source, by }: Order,
+  undo: boolean,
+  tell: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  demandRemoteChanges(master);
+  const terminal: Terminal = {
+    ...{ isInteractive: false, say: () => undefined, confirm: () => Promise.resolve(true) },
+    follow: async (tasks) => {
+      for (const { title, run } of tasks) {
+        tell(title);
+        await run(tell);
+      }
+    },
+  };
+  const options = { listSteps: false, dryRun: false, yes: true, undo, passing: ['--force'] };
+  const procedure = promotion({ ...promoteParts(master, undefined, false), next: source });
+  await carryOutOn(master, procedure, options, { operator: `${by}, on ${source}`, terminal }, signal);
+}
+
+/** The other root has not heard that this spare was promoted, and wants to be the active again. */
+export async function staySpare(
+  master: Master,
+  order: Order,
+  tell: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  if ((await procedureJournal(master).open())?.job === 'promote')
+    await promoteByOrder(master, order, true, tell, signal);
+  const [settled, { role }] = [(await master.spare.epochs.read())?.settled.role, await readRole(master.paths.fact)];
+  if (settled === 'passive' && role.role === 'passive') return;
+  throw new Failure('refused', `${master.certname} does not stay the spare`, {
+    why: settled === 'active' ? 'it is the active' : `its fact says ${role.role}`,
+    hint: `To finish the exchange, type on ${order.source}: pe-failover switchover`,
+  });
+}
+
+function demandRemoteChanges({ config, certname }: Master): void {
+  if (config.remote_role_changes) return;
+  throw new Failure('refused', `${certname} does not change its role by the word of the other master`, {
+    why: 'remote_role_changes is false in its configuration',
+    hint: `Edit the facts by hand: passive here first, then active on ${certname}`,
+  });
+}
