@@ -26,6 +26,8 @@ export interface Paths {
   readonly gate: string;
   readonly hello: string;
   readonly receipts: string;
+  /** What was sent or applied here, for `history`. */
+  readonly drops: string;
   readonly status: string;
   readonly madeHere: string;
   /** Answers to the orders of the other master. */
@@ -70,6 +72,7 @@ export function pathsFor(root: string, run: string): Paths {
     gate: `${state}/gate.json`,
     hello: `${state}/hello.json`,
     receipts: `${state}/receipts`,
+    drops: `${state}/drops`,
     status: `${state}/status.json`,
     madeHere: `${state}/made-here.json`,
     replies: `${state}/replies`,

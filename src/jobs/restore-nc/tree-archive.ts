@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { pruneArchive } from '../../drops/archive.ts';
 import { toFailure } from '../../errors.ts';
+import { treeName } from '../../rules/generation.ts';
 import { canonicalGroups, parseGroups, type Group } from '../../rules/groups.ts';
 import { ensureDirectory, readIfThere, sweepTemporary, writeFileAtomic } from '../../system/files.ts';
 
@@ -23,7 +24,7 @@ export function createTreeArchive(directory: string): TreeArchive {
       await ensureDirectory(directory, { mode: 0o700 });
       await sweepTemporary(directory);
     },
-    pathFor: (at, drop) => join(directory, `groups-${at.toISOString().replaceAll(':', '')}-before-${drop}.json`),
+    pathFor: (at, drop) => join(directory, treeName(at, drop)),
     accepted: async () => readTree(await readIfThere(acceptedPath)),
     accept: (groups) => writeFileAtomic(acceptedPath, canonicalGroups(groups), { mode: 0o600 }),
     prune: (keep) => pruneArchive(directory, keep),
