@@ -10,7 +10,7 @@ import { restoreGroups } from '../procedures/restore-groups.ts';
 import { components, type Component } from '../rules/generation.ts';
 import type { Generation } from '../rules/history.ts';
 import { dropName } from '../rules/manifest.ts';
-import { pickGeneration } from '../rules/pick-generation.ts';
+import { keptName, pickGeneration } from '../rules/pick-generation.ts';
 import { classifierOf } from '../surroundings.ts';
 import { readRole } from '../system/fact.ts';
 import { acquireLock } from '../system/lock.ts';
@@ -65,7 +65,7 @@ async function make(
   const { all, hosts } = await differenceOf(master, signal);
   const generation = pickGeneration(all, { id: at, component });
   const { role } = await readRole(paths.fact);
-  const subject = `--at ${generation.id} --component ${component}${stockGroups ? ' --stock-groups' : ''}`;
+  const subject = `--at ${keptName(generation)} --component ${component}${stockGroups ? ' --stock-groups' : ''}`;
   const shared = { generation, role: role.role, now: () => clock.now() };
   if (component === 'files') {
     const source = keptFiles(master, generation);

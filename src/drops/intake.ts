@@ -251,7 +251,8 @@ async function report(parts: IntakeParts, drop: DropReference, verdict: Verdict)
 
 async function settle(parts: IntakeParts, drop: VerifiedDrop, verdict: Verdict): Promise<void> {
   await report(parts, drop.manifest, verdict);
-  await parts.drops?.note(drop.manifest); // after the word, which the active waits for
+  // After the word, which the active waits for; what is not believed tells nothing.
+  if (verdict.state !== 'refused') await parts.drops?.note(drop.manifest);
   const { stream } = drop.manifest;
   const keep = ['applied', 'held', 'failed'].includes(verdict.state) ? parts.archives(stream) : 0;
   if (keep === 0) return await rm(drop.directory, { recursive: true, force: true });

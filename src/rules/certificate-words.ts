@@ -1,8 +1,9 @@
 import { certnameOf } from './ca-paths.ts';
-import type { DropContent } from './drop-line.ts';
+import { mostPaths, type DropContent } from './drop-line.ts';
 import { momentOf, parseInventoryLine, wholeLines, type InventoryLine } from './inventory.ts';
 import { names } from './history.ts';
 import { formatSerial } from './serial.ts';
+import { counted } from './spoken.ts';
 
 /** What the live CA tells of the past: its inventory, and when its CRL revoked which serial. */
 export interface CaPast {
@@ -67,12 +68,12 @@ export function certificatesSummary(
   kind: DropContent['kind'],
 ): string {
   if (kind === 'whole') return `the whole CA, ${counts.files} files${revokedPart(revoked)}`;
+  const isCut = counts.files > mostPaths || counts.deleted > mostPaths;
+  const least = isCut ? 'at least ' : ''; // of more the book has the first alone
   const parts = [
-    ...(signed.length === 0
-      ? []
-      : [`${signed.length} certificate${signed.length === 1 ? '' : 's'} signed: ${names(signed)}`]),
+    ...(signed.length === 0 ? [] : [`${least}${counted(signed.length, 'certificate')} signed: ${names(signed)}`]),
     ...(revoked.length === 0 ? [] : [`${revoked.length} revoked: ${names(revoked)}`]),
-    ...(removed.length === 0 ? [] : [`${removed.length} removed: ${names(removed)}`]),
+    ...(removed.length === 0 ? [] : [`${least}${removed.length} removed: ${names(removed)}`]),
   ];
   return parts.length === 0 ? 'no certificate; other files of the CA' : parts.join('; ');
 }

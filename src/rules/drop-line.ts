@@ -34,7 +34,8 @@ export interface DropContent {
   readonly tables?: Readonly<Record<string, number>>;
 }
 
-const mostPaths = 50;
+/** So many paths of a drop stand in its line. */
+export const mostPaths = 50;
 
 export function contentOf(manifest: Manifest): DropContent {
   const { source, capturedAt, kind, digest, deleted, stream, detail } = manifest;

@@ -12,8 +12,9 @@ export type KnownFiles = ReadonlyMap<string, Content | undefined>;
 /** After these drops, oldest first. */
 export function filesAfter(contents: readonly DropContent[]): KnownFiles {
   const known = new Map<string, Content | undefined>();
-  for (const { files, deleted, kind } of contents) {
-    if (kind === 'whole') for (const path of known.keys()) known.set(path, undefined);
+  for (const { files, deleted, kind, counts } of contents) {
+    const isAll = kind === 'whole' && counts.files === files.length; // of more the book has the first alone
+    if (isAll) for (const path of known.keys()) known.set(path, undefined);
     for (const path of deleted) known.set(path, undefined);
     for (const { path, size, sha256 } of files) known.set(path, { size, sha256 });
   }

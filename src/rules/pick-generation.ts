@@ -11,7 +11,8 @@ export interface Asked {
 }
 
 /**
- * The generation that was typed: `3-17`, `17` (of the newest epoch that has it), a drop's whole name, or the beginning of a time.
+ * The generation that was typed: `3-17`, `17` (of the newest epoch that has it), a drop's whole name, that of its file, or the
+ * beginning of a time.
  * `all` has the newest first. Throws `usage` where none or several fit.
  */
 export function pickGeneration(all: readonly Generation[], { id, component, database }: Asked): Generation {
@@ -45,7 +46,7 @@ export function pickGeneration(all: readonly Generation[], { id, component, data
 }
 
 function fitting(among: readonly Generation[], id: string): readonly Generation[] {
-  const same = among.filter((one) => one.id === id || nameOf(one) === id);
+  const same = among.filter((one) => one.id === id || nameOf(one) === id || keptName(one) === id);
   if (same.length > 0) return same;
   if (/^\d{1,7}$/.test(id)) {
     const numbered = among.filter(({ place }) => place?.sequence === Number(id));
@@ -54,6 +55,9 @@ function fitting(among: readonly Generation[], id: string): readonly Generation[
   }
   return among.filter((one) => one.place === undefined && id.length >= 4 && one.id.startsWith(id));
 }
+
+/** What its file or directory is called: while an open journal names it so, it is not pruned. */
+export const keptName = ({ path, id }: Generation): string => path?.split('/').at(-1) ?? id;
 
 const nameOf = ({ place }: Generation): string | undefined =>
   place === undefined ? undefined : `${place.epoch.number}.${place.epoch.id}-${place.sequence}`;
