@@ -31,7 +31,10 @@ export function certificateChanges(
   past: CaPast,
 ): CertificateChanges {
   const named = (paths: readonly string[]): string[] =>
-    paths.filter((path) => path.startsWith('signed/')).map(certnameOf);
+    paths
+      .filter((path) => path.startsWith('signed/'))
+      .map(certnameOf)
+      .sort();
   const revoked = revokedWithin(past, from, to);
   const gone = new Set(revoked.map(({ name }) => name));
   return {

@@ -80,10 +80,10 @@ async function shipGroups(): Promise<void> {
 
 describe('the history of the classifier', () => {
   beforeAll(async () => {
-    const classes = { 'profile::nginx': { port: 80, admin_password: 'hunter2' } };
-    active.tree.put({ ...web, environment_trumps: false, classes, variables: {} });
+    const variables = { port: 80, admin_password: 'hunter2' };
+    active.tree.put({ ...web, environment_trumps: false, classes: {}, variables });
     await shipGroups();
-    active.tree.update(web.id, { classes: { 'profile::nginx': { port: 8080, admin_password: 'hunter3' } } });
+    active.tree.update(web.id, { variables: { port: 8080, admin_password: 'hunter3' } });
     await shipGroups();
   });
 
@@ -109,8 +109,8 @@ describe('the history of the classifier', () => {
         ...{ component: 'nc', from: '1-1', to: '2' },
       });
       expect(found?.lines).toEqual([
-        'group Web: profile::nginx admin_password changed (not shown)',
-        'group Web: profile::nginx port 80 -> 8080',
+        'group Web: variable admin_password changed (not shown)',
+        'group Web: variable port 80 -> 8080',
       ]);
     }
   });
@@ -182,22 +182,29 @@ describe('the history of files', () => {
 describe('the history of certificates', () => {
   it('names who was signed and who was revoked, with serials', async () => {
     await using cas = await createCaPair();
-    await cas.sync();
+    const times: string[] = []; // the way in memory dates no drop
+    const sync = async (): Promise<void> => {
+      await cas.sync();
+      times.push(new Date().toISOString());
+    };
+    await sync();
     await cas.active.sign('one.example.com');
     await cas.active.sign('two.example.com');
-    await cas.sync();
+    await sync();
     await cas.active.revoke('one.example.com');
-    await cas.sync();
+    const revokedAt = Date.now();
+    await sync();
     const book = createDropBook(join(cas.root, 'drops'), () => new Date());
-    for (const drop of cas.drops) await book.note(drop);
+    for (const [n, drop] of cas.drops.entries()) await book.note({ ...drop, capturedAt: times[n] ?? '' });
     const live = openLiveCa(cas.active.directory);
     const [crl] = await live.crls();
-    const revoked = new Map([...(crl?.revoked ?? [])].map(([serial]) => [serial, Date.now()])); // the stand-in dates all alike
+    const revoked = new Map([...(crl?.revoked ?? [])].map(([serial]) => [serial, revokedAt])); // the stand-in dates all alike
     const past = caPast(readFileSync(join(cas.active.directory, 'inventory.txt'), 'utf8'), revoked);
     const paths = { ...pathsBelow(cas.root), drops: join(cas.root, 'drops') };
     const parts = { paths, drops: book, receipts: noReceipts, caPast: () => Promise.resolve(past) };
     const said = told(await readHistory(parts, { component: 'certs' }));
     expect(said).toHaveLength(3);
+    expect(said[0]).toBe('1-3 sent: 1 revoked: one.example.com');
     expect(said[1]).toBe('1-2 sent: 2 certificates signed: one.example.com, two.example.com');
     const compared = { ...(await differencesOf(pair.a, parts, active)), now: new Date() };
     const [found] = await compareGenerations(
