@@ -51,6 +51,7 @@ const top = {
     '**/app.ts',
     '**/config.ts',
     '**/role-work.ts',
+    '**/history-work.ts',
     '**/order-work.ts',
     '**/pass-work.ts',
     '**/procedure-work.ts',

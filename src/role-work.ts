@@ -214,6 +214,7 @@ export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>):
     cron: { ncDump: nc_dump.cron, dbDump: db_dump.cron, restoreNc: restore_nc.cron, restoreDbs: restore_dbs.cron },
     poll: { ncDump: nc_dump.poll, dbDump: db_dump.poll },
     timeout: { dbDump: db_dump.timeout, restoreDbs: restore_dbs.timeout },
+    keptTrees: config.retention.nc_dump,
     keptArchives: config.retention.replaced,
     freeSpace: config.retention.free_space,
     hostMap: Object.entries(config.classifier.host_map).map(([active, passive]) => ({ active, passive })),

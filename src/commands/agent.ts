@@ -127,7 +127,9 @@ async function agentOf(master: Master, hooks: Hooks, progress?: (point: AgentPoi
 function housekeepingOf(master: Master, agent: Agent): Housekeeping {
   const { paths, clock, config, spare } = master;
   const { retention, space } = config;
-  const counts: Record<string, number> = { 'nc-dump': retention.nc_dump, 'made-by-spare': Infinity };
+  const counts: Record<string, number> = {
+    ...{ 'nc-dump': retention.nc_dump, 'own-groups': retention.nc_dump, 'made-by-spare': Infinity },
+  };
   const limits: RetentionParts['limits'] = {
     count: (kind) => counts[kind] ?? (kind.startsWith('db-dump.') ? retention.db_dump : retention.replaced),
     ageMs: retention.age,

@@ -11,6 +11,7 @@ import { seal, type Signer } from '../system/sign.ts';
 import type { State } from '../system/state.ts';
 import type { Origin, Outbox, PackedDrop } from './outbox.ts';
 import { demandUnforked } from './forks.ts';
+import type { DropBook } from './drop-book.ts';
 import { noteGreeting } from './greeting-note.ts';
 import type { Greeting, Peer } from './peer.ts';
 import {
@@ -102,6 +103,8 @@ export interface DeliveryParts {
   readonly clock: Clock;
   readonly log: Pick<JobLog, 'failure'>;
   readonly origin: Omit<Origin, 'target'>;
+  /** Missing: nothing is kept for `history`. */
+  readonly drops?: Pick<DropBook, 'note' | 'noteWord'>;
 }
 
 const confirmEveryMs = 60_000;
@@ -188,6 +191,8 @@ async function push(
   };
   await parts.state.write(goods.stream, receipt === undefined ? published : withReceipt(published, receipt));
   at('noted');
+  await parts.drops?.note(drop.manifest);
+  if (receipt !== undefined) await parts.drops?.noteWord(receipt);
   const late = receipt === undefined ? await waitForReceipt(parts, goods.stream, context) : [];
   return { kind: 'pushed', sequence, receipt: receipt ?? late.findLast((word) => word.sequence === sequence) };
 }
@@ -274,6 +279,7 @@ async function collect(
     const news = ours.filter((word, at) => saysMore(ours[at - 1] ?? known.last, word));
     known = { ...ours.reduce(withReceipt, known), heard };
     await parts.state.write(stream, known);
+    for (const word of news) await parts.drops?.noteWord(word);
     if (ours.length > 0 || isAnew || left === 0) return news;
   }
 }

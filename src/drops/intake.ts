@@ -20,6 +20,7 @@ import { listDirectory, readIfThere, removeIfThere, writeFileAtomic } from '../s
 import type { JobLog } from '../system/log.ts';
 import { unseal } from '../system/sign.ts';
 import { appliedMark, byPlace, isForRoot, placeOf, pruneArchive, type DropPlace } from './archive.ts';
+import type { DropBook } from './drop-book.ts';
 import type { ReceiptBook } from './receipt-book.ts';
 import { readSigned, takeOver, type SignedManifest } from './take-over.ts';
 
@@ -70,6 +71,8 @@ export interface IntakeParts {
   readonly archives: (stream: string) => number;
   /** Bytes that no dump may use up. */
   readonly freeSpace: number;
+  /** Missing: nothing is kept for `history`. */
+  readonly drops?: Pick<DropBook, 'note'>;
   /** Whether somebody still counts on an archived drop. */
   readonly needed: () => Promise<(stream: string, name: string) => boolean>;
 }
@@ -248,6 +251,8 @@ async function report(parts: IntakeParts, drop: DropReference, verdict: Verdict)
 
 async function settle(parts: IntakeParts, drop: VerifiedDrop, verdict: Verdict): Promise<void> {
   await report(parts, drop.manifest, verdict);
+  // After the word, which the active waits for; what is not believed tells nothing.
+  if (verdict.state !== 'refused') await parts.drops?.note(drop.manifest);
   const { stream } = drop.manifest;
   const keep = ['applied', 'held', 'failed'].includes(verdict.state) ? parts.archives(stream) : 0;
   if (keep === 0) return await rm(drop.directory, { recursive: true, force: true });

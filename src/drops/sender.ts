@@ -9,6 +9,7 @@ import type { Signer } from '../system/sign.ts';
 import { createSshSession, type SshTarget } from '../system/ssh.ts';
 import { createState } from '../system/state.ts';
 import { createDelivery, type Delivery } from './delivery.ts';
+import { createDropBook } from './drop-book.ts';
 import { createGreeter, knownPeer, type Greeter } from './greeter.ts';
 import { createOutbox, type Origin } from './outbox.ts';
 import { ClaimedOvertaken, createPeer, type Greeting, type Peer } from './peer.ts';
@@ -58,7 +59,7 @@ export function createSender(parts: SenderParts): Sender {
     signer,
     clock,
     log,
-    origin: parts.origin,
+    ...{ origin: parts.origin, drops: createDropBook(paths.drops, () => clock.now()) },
   });
   return {
     delivery: askingAgainAfterErrors(delivery, greeter),

@@ -14,6 +14,7 @@ import type { Signer } from '../system/sign.ts';
 import type { KeyWords, NextKeys } from '../rules/rotation.ts';
 import { createState, type State } from '../system/state.ts';
 import { createBinding, type Binding } from './binding.ts';
+import { createDropBook } from './drop-book.ts';
 import { createEpochBook, noEpoch, type EpochBook } from './epoch-book.ts';
 import { createFetchAnewBook, type FetchAnewBook } from './fetch-anew.ts';
 import { createGateFile, type GateFile } from './gate-file.ts';
@@ -214,6 +215,7 @@ function intakeParts(
       await gate.update(() => ({ epoch }));
     },
     archives,
+    drops: createDropBook(paths.drops, () => clock.now()),
     freeSpace: parts.freeSpace ?? 0,
     needed: () => neededBy({ paths, book }),
   };

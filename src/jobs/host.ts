@@ -34,6 +34,8 @@ export interface JobSettings {
   readonly poll: { readonly ncDump: number; readonly dbDump: number };
   /** Of a pass; no tool or statement in it has a shorter one of its own. */
   readonly timeout: { readonly dbDump: number; readonly restoreDbs: number };
+  /** How many trees of node groups are kept on an active. */
+  readonly keptTrees: number;
   /** How many archives of what was replaced are kept. */
   readonly keptArchives: number;
   /** Bytes that no dump, load or adoption may use up. */

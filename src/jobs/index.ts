@@ -3,6 +3,7 @@ import type { Delivery } from '../drops/delivery.ts';
 import { createExpectationBook } from '../drops/expected-deletions.ts';
 import type { Holds } from '../drops/holds.ts';
 import { noteGreeting } from '../drops/greeting-note.ts';
+import { createOwnTrees, ownTrees } from '../drops/own-trees.ts';
 import type { Greeting } from '../drops/peer.ts';
 import type { Sender } from '../drops/sender.ts';
 import { openHeldStore } from '../puppet/ca-held.ts';
@@ -66,7 +67,7 @@ export function activeJobs(
       work: work('sync-files'),
       everyMs: settings.every.syncFiles,
     }),
-    createNcDump({ classifier: host.classifier, delivery, peer: spare, triggers: ncDumpTriggers(settings) }),
+    ncDump(host, delivery, spare),
     dbDump(host, delivery, work('db-dump')),
     fetchMadeHere(host, sender),
   ];
@@ -117,6 +118,12 @@ function newsFrom({ paths }: JobHost, { news }: Pick<Sender, 'news'>): (greeting
 
 /** `db-dump` of `db-dump.NAME`. */
 const jobOf = (stream: string): string => stream.replace(/\..*$/, '');
+
+const ncDump = ({ classifier, paths, settings }: JobHost, delivery: Delivery, peer: string): Job =>
+  createNcDump({
+    ...{ classifier, delivery, peer, triggers: ncDumpTriggers(settings) },
+    trees: createOwnTrees(join(paths.archive, ownTrees), settings.keptTrees),
+  });
 
 const ncDumpTriggers = ({ cron, poll }: JobSettings): Trigger[] => [
   { kind: 'cron', expression: cron.ncDump },

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Delivered, Delivery } from '../drops/delivery.ts';
+import type { OwnTrees } from '../drops/own-trees.ts';
 import { sayDelivered, type Sentences } from '../drops/word.ts';
 import { toFailure } from '../errors.ts';
 import type { Classifier, Probe } from '../puppet/classifier.ts';
@@ -16,10 +17,13 @@ export interface NcDumpSettings {
   /** The spare's name, for log lines. */
   readonly peer: string;
   readonly triggers?: readonly Trigger[];
+  /** Where each tree is kept, whether or not the spare is there to take it; missing: nowhere. */
+  readonly trees?: OwnTrees;
 }
 
 const stream = 'nc-dump';
 const payload = 'groups.json';
+const lookMs = 60_000;
 const defaultTriggers: readonly Trigger[] = [
   { kind: 'cron', expression: '10 * * * *' },
   { kind: 'every', ms: 60_000 },
@@ -33,12 +37,24 @@ const defaultTriggers: readonly Trigger[] = [
  */
 export function createNcDump(settings: NcDumpSettings): Job {
   let last: { readonly fingerprint: string; readonly text: string } | undefined;
-  const run = async (context: PassContext): Promise<Outcome> => {
-    const late = await settings.delivery.catchUp(stream, context.signal);
-    const probe = await probeOnceReady(settings.classifier, context.signal);
+  let lookedAt = -Infinity;
+  const look = async ({ signal, clock }: PassContext): Promise<string> => {
+    lookedAt = clock.monotonic();
+    const probe = await probeOnceReady(settings.classifier, signal);
     if (last?.fingerprint !== probe.fingerprint)
       last = { fingerprint: probe.fingerprint, text: canonicalGroups(probe.groups()) };
-    return sayDelivered(await deliver(settings, last.text, context), late, sentencesFor(settings.peer), context.log);
+    await settings.trees?.keep(last.text, clock.now()).catch(() => undefined); // no reason to send nothing
+    return last.text;
+  };
+  const run = async (context: PassContext): Promise<Outcome> => {
+    const late = await settings.delivery.catchUp(stream, context.signal).catch(async (error: unknown) => {
+      // What changes while the spare is away is kept here all the same; retries come every second or two.
+      const isDue = context.clock.monotonic() - lookedAt >= lookMs && !context.signal.aborted;
+      if (isDue && settings.trees !== undefined) await look(context).catch(() => undefined);
+      throw error;
+    });
+    const text = await look(context);
+    return sayDelivered(await deliver(settings, text, context), late, sentencesFor(settings.peer), context.log);
   };
   return { name: 'nc-dump', role: 'active', triggers: settings.triggers ?? defaultTriggers, run };
 }

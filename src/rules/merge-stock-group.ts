@@ -1,6 +1,7 @@
 import type { Group } from './groups.ts';
 import { agentLists, agentProfile } from './host-map.ts';
 import { canonicalJson, isJsonObject, sameJson, type Json, type JsonObject } from './json.ts';
+import { splitRule } from './rule-words.ts';
 
 export interface Drift {
   readonly group: string;
@@ -107,19 +108,6 @@ function mergeParameters(
     ...Object.entries(own).filter(([key]) => !isShared(key)),
     ...Object.entries(active).filter(([key]) => isShared(key)),
   ]);
-}
-
-const isPin = (rule: Json): rule is readonly ['=', 'name', string] =>
-  Array.isArray(rule) && rule.length === 3 && rule[0] === '=' && rule[1] === 'name' && typeof rule[2] === 'string';
-
-// The classifier stores pins as leaves of an outermost "or", beside at most one other rule.
-function splitRule(rule: readonly Json[] | undefined): { pins: readonly string[]; condition: readonly Json[] } {
-  if (rule === undefined) return { pins: [], condition: [] };
-  const parts = rule[0] === 'or' ? rule.slice(1) : [rule];
-  return {
-    pins: parts.filter(isPin).map((pin) => pin[2]),
-    condition: parts.filter((part) => !isPin(part)),
-  };
 }
 
 function reportRule(

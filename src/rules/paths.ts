@@ -28,6 +28,8 @@ export interface Paths {
   readonly gate: string;
   readonly hello: string;
   readonly receipts: string;
+  /** What was sent or applied here, for `history`. */
+  readonly drops: string;
   readonly status: string;
   readonly madeHere: string;
   /** Answers to the orders of the other master. */
@@ -68,16 +70,8 @@ export function pathsFor(root: string, run: string): Paths {
     facterLink: below('/etc/facter/facts.d/pe_failover.yaml'),
     machineId: below('/etc/machine-id'),
     data,
-    state,
-    streams: `${state}/streams`,
+    ...inState(state),
     holds: `${data}/holds`,
-    locks: `${state}/locks`,
-    gate: `${state}/gate.json`,
-    hello: `${state}/hello.json`,
-    receipts: `${state}/receipts`,
-    status: `${state}/status.json`,
-    madeHere: `${state}/made-here.json`,
-    replies: `${state}/replies`,
     journal: `${data}/journal`,
     outbox: `${data}/outbox`,
     inbox: `${data}/inbox`,
@@ -94,6 +88,19 @@ export function pathsFor(root: string, run: string): Paths {
     authorizedKeys: `${home}/.ssh/authorized_keys`,
   };
 }
+
+const inState = (state: string) => ({
+  state,
+  streams: `${state}/streams`,
+  locks: `${state}/locks`,
+  gate: `${state}/gate.json`,
+  hello: `${state}/hello.json`,
+  receipts: `${state}/receipts`,
+  drops: `${state}/drops`,
+  status: `${state}/status.json`,
+  madeHere: `${state}/made-here.json`,
+  replies: `${state}/replies`,
+});
 
 const keysIn = (directory: string): Paths['keys'] => ({
   directory,

@@ -51,3 +51,17 @@ const ifThere =
     if (isErrno(error, 'ENOENT', 'ENOTDIR')) return otherwise;
     throw error;
   };
+
+/** The files and links below a directory of our own, relative to it, in their order; none where it is gone. */
+export async function listFiles(directory: string): Promise<string[]> {
+  const found: string[] = [];
+  const open = [''];
+  for (let below = open.pop(); below !== undefined; below = open.pop()) {
+    for (const name of await namesIn(join(directory, below))) {
+      const one = await standing(join(directory, below, name));
+      if (one?.isDirectory() === true) open.push(join(below, name));
+      else if (one !== undefined) found.push(join(below, name));
+    }
+  }
+  return found.sort();
+}

@@ -1,5 +1,6 @@
 import { changingRoles } from './changing-roles.ts';
 import { deciding } from './deciding.ts';
+import { history } from './history.ts';
 import { installing } from './installing.ts';
 import { looking } from './looking.ts';
 import { running } from './running.ts';
@@ -7,4 +8,12 @@ import { upkeep } from './upkeep.ts';
 import type { Verb } from './verb.ts';
 
 /** In the order of --help. */
-export const verbs: readonly Verb[] = [...installing, ...changingRoles, ...running, ...looking, ...deciding, ...upkeep];
+export const verbs: readonly Verb[] = [
+  ...installing,
+  ...changingRoles,
+  ...running,
+  ...looking,
+  ...history,
+  ...deciding,
+  ...upkeep,
+];

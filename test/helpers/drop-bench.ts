@@ -53,8 +53,8 @@ export interface DropBench {
 /** A sequence that the active never comes to. */
 export const later = 9000;
 
-/** What root says to the active: receipts, and the greeting that counts them. */
-const words = [/\/state\/receipts\/[^/]+\.jsonl$/, /\/state\/hello\.json$/];
+/** What root says to the active: receipts, and the greeting that counts them; and to people of this master, what it settled. */
+const words = [/\/state\/drops(\/[^/]+\.jsonl)?$/, /\/state\/receipts\/[^/]+\.jsonl$/, /\/state\/hello\.json$/];
 /** What a push leaves that got in. */
 export const left = (stream: string): RegExp[] => [
   new RegExp(`/inbox/${stream}/(lock|staging|staging\\.digest|basis)`),

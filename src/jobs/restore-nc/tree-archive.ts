@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pruneArchive } from '../../drops/archive.ts';
 import { toFailure } from '../../errors.ts';
 import { formatEpoch, type Epoch } from '../../rules/epoch.ts';
+import { treeName } from '../../rules/generation.ts';
 import { canonicalGroups, parseGroups, type Group } from '../../rules/groups.ts';
 import { ensureDirectory, listDirectory, readIfThere, sweepTemporary, writeFileAtomic } from '../../system/files.ts';
 
@@ -29,7 +30,7 @@ export function createTreeArchive(directory: string): TreeArchive {
       await ensureDirectory(directory, { mode: 0o700 });
       await sweepTemporary(directory);
     },
-    pathFor: (at, drop) => join(directory, `groups-${at.toISOString().replaceAll(':', '')}-before-${drop}.json`),
+    pathFor: (at, drop) => join(directory, treeName(at, drop)),
     accepted: async (epoch) => readTree(await readIfThere(join(directory, acceptedName(epoch)))),
     hasAccepted: async () => (await allAccepted()).length > 0,
     accept: async (groups, epoch) => {

@@ -6,6 +6,7 @@ import type { Intake } from '../../drops/intake.ts';
 import { planFiles, type FilesPlan } from '../../rules/files-plan.ts';
 import type { ManifestFile } from '../../rules/manifest.ts';
 import { failureOfAll, type Obstacle } from '../../rules/obstacles.ts';
+import { timeInName } from '../../rules/generation.ts';
 import { counted } from '../../rules/spoken.ts';
 import type { AcceptedEntry } from '../../system/accepted-set.ts';
 import type { Accounts } from '../../system/accounts.ts';
@@ -34,7 +35,7 @@ export interface HealTools {
 
 /** The directory that keeps what one pass puts back. */
 export const replacedAt = ({ replaced }: Pick<HealTools, 'replaced'>, at: Date): string =>
-  join(replaced, at.toISOString().replaceAll(':', ''));
+  join(replaced, timeInName(at));
 
 export const pruneReplaced = ({ replaced, keptArchives }: HealTools): Promise<void> =>
   pruneArchive(replaced, keptArchives);
