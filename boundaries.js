@@ -10,16 +10,17 @@ export const mayImport = {
   puppet: ['system', 'rules'],
   jobs: ['drops', 'puppet', 'system', 'rules'],
   receiver: ['system', 'rules'],
+  web: ['system', 'rules'],
   agent: ['jobs', 'drops', 'puppet', 'system', 'rules'],
-  commands: ['agent', 'drops', 'puppet', 'receiver', 'system', 'rules'],
+  commands: ['agent', 'drops', 'puppet', 'receiver', 'web', 'system', 'rules'],
 };
 
 /** The only files that may import a dependency. One without a door fails the test. */
 export const doors = {
   child_process: ['src/system/exec.ts', 'src/system/lock.ts', 'src/system/log.ts'],
-  http: ['src/system/http-client.ts'],
+  http: ['src/system/http-client.ts', 'src/system/http-server.ts'],
   https: ['src/system/http-client.ts'],
-  net: ['src/system/control.ts', 'src/system/postgres-relay.ts'],
+  net: ['src/system/control.ts', 'src/system/http-server.ts', 'src/system/postgres-relay.ts'],
   sqlite: ['src/system/accepted-set.ts'],
   http2: [],
   dgram: [],

@@ -18,6 +18,7 @@ import { detectPlatform } from './rules/defaults.ts';
 import type { Quota } from './rules/inbox-quota.ts';
 import { machineIdOf, whyForeign, type Machine } from './rules/machine.ts';
 import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
+import { webUser } from './rules/web-account.ts';
 import { readAccounts } from './system/accounts.ts';
 import { systemClock, type Clock } from './system/clock.ts';
 import { exec, type Exec } from './system/exec.ts';
@@ -26,6 +27,8 @@ import { ensureDirectory, readIfThere, type Ownership } from './system/files.ts'
 import { createLog, type Log, type LogOptions } from './system/log.ts';
 import type { Signer } from './system/sign.ts';
 import { createState } from './system/state.ts';
+import { loggerOf } from './system/syslog.ts';
+import { createSwitchNote, type NotePlace, type SwitchNote } from './system/web-notes.ts';
 
 /** The launcher of this program: beside `dist` or `src`. */
 export const program = join(import.meta.dirname, '../bin/pe-failover');
@@ -120,6 +123,9 @@ export interface Master extends Host {
   readonly keys: AuthorizedKeys;
   readonly spare: Spare;
   readonly session: SessionParts;
+  /** What the web process may read. */
+  readonly webNotes: NotePlace;
+  readonly switchNote: SwitchNote;
   /** Of its ssh connections: a path that a unix socket may have, with a few letters behind it. */
   readonly sockets: string;
 }
@@ -171,7 +177,9 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
     ...(options.alive === undefined ? {} : { alive: options.alive }),
   };
   const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
-  return { ...host, log, signer, ownKeys, peerKeys, published, keys, spare, session, sockets };
+  const webNotes = { directory: paths.web, ownership: { mode: 0o640, ...(await webOwner(host)) } };
+  const switchNote = createSwitchNote(webNotes, now);
+  return { ...host, log, signer, ownKeys, peerKeys, published, keys, spare, session, sockets, webNotes, switchNote };
 }
 
 /** What the inbox may hold. */
@@ -191,7 +199,7 @@ export function jobConfig(config: Config, job: string): JobConfig {
 
 const logOptions = (host: Host, { stderr }: Pick<OpenOptions, 'stderr'>): LogOptions => ({
   clock: host.clock,
-  ...loggerOf(host),
+  logger: loggerOf(host.paths.root),
   ...(stderr ? { stderr: process.stderr } : {}),
 });
 
@@ -247,16 +255,17 @@ async function bindFirst({ spare, machine }: Master): Promise<void> {
 export const foreignState = async ({ spare, machine }: Master): Promise<string | undefined> =>
   whyForeign(await spare.binding.read(), machine);
 
-// Below a root of its own the lines still go to syslog, but a test or demo may have none.
-const loggerOf = ({ paths }: Host): { logger?: readonly string[] } =>
-  paths.root === '/' ? {} : { logger: ['logger', '--no-act', '--prio-prefix', '-t', 'pe-failover'] };
-
 async function publishedOwnership({ system, transferIds }: Host): Promise<Ownership> {
   if (!system) return { mode: 0o640 };
   const ids = await transferIds();
   if (ids === undefined)
     throw new Failure('config', 'the transfer user is missing', { hint: 'Type: pe-failover install' });
   return { mode: 0o640, uid: 0, gid: ids.gid };
+}
+
+/** Root's, and its group's; nobody's besides where there is no such group yet. */
+async function webOwner({ system }: Host): Promise<Omit<Ownership, 'mode'>> {
+  return system ? { uid: 0, gid: (await readAccounts()).gid(webUser) ?? 0 } : {};
 }
 
 /** Below /tmp anybody may have made it before us, and could listen on our sockets. */
@@ -271,7 +280,9 @@ async function refuseForeign(directory: string): Promise<void> {
 async function prepareDirectories(host: Host): Promise<void> {
   const { paths, config, system, transferIds } = host;
   await refuseForeign(paths.run);
-  await ensureDirectory(paths.run, { mode: 0o700 });
+  const forWeb = await webOwner(host);
+  await ensureDirectory(paths.run, { mode: 0o710, ...forWeb }); // sockets in it are root's alone
+  await ensureDirectory(paths.web, { mode: 0o750, ...forWeb });
   const owner = system ? ((await transferIds()) ?? {}) : {};
   for (const { name } of config.databases) await makeInbox(paths, `db-dump.${name}`, owner);
   const own = [

@@ -74,6 +74,28 @@ const verbs: readonly Verb[] = [
       (await import('./commands/recover.ts')).recover(root(given), given['before-services'] === true, signal),
   },
   {
+    command: 'web',
+    describe: 'Answer load balancers',
+    hidden: true,
+    options: {
+      'health-listen': value('web.health_listen of the configuration'),
+      puppetserver: value('web.puppetserver of the configuration'),
+      certname: value('Of this master'),
+      ca: value("File of the CA's certificate"),
+      notes: value('Directory of what the agent tells'),
+    },
+    run: async (given, signal) => {
+      const options = {
+        health: text(given['health-listen']) ?? 'off',
+        puppetserver: text(given['puppetserver']) ?? '127.0.0.1:8140',
+        certname: text(given['certname']) ?? '',
+        ca: text(given['ca']) ?? '',
+        notes: text(given['notes']) ?? '',
+      };
+      return (await import('./commands/web.ts')).web(root(given), options, signal);
+    },
+  },
+  {
     command: 'status',
     describe: 'Tell how this master stands; exits 0, 1, 2 or 3 as Nagios counts',
     options: {

@@ -18,13 +18,15 @@ import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
 import { peerIn } from './rules/gate.ts';
 import type { Pairing } from './rules/pairing.ts';
-import { agentUnit, postgresqlUnits, recoverUnit, unitText } from './rules/own-units.ts';
+import { ownUnits, postgresqlUnits, unitText, webUnit } from './rules/own-units.ts';
 import { defaultVolatile } from './rules/volatile.ts';
+import { webUser } from './rules/web-account.ts';
 import type { JudgedFact } from './system/fact.ts';
 import type { ServiceManager } from './system/service-manager.ts';
 import { createState } from './system/state.ts';
 import { createUnitFiles, hasSystemd } from './system/unit-files.ts';
 import {
+  caOfAgents,
   classifierOf,
   findCadir,
   healthOf,
@@ -144,6 +146,7 @@ async function spareHost(master: Master, host: JobHost) {
       master,
       host.settings.databases.flatMap(({ health }) => health),
     ),
+    note: master.switchNote,
     mayChown: system,
     isServerStopped: async () => !(await isRunning(services, ['pe-puppetserver', 'puppetserver'])),
     adopted: async () => config.databases.length === 0 || (await state.read('adopted')) !== undefined,
@@ -228,9 +231,18 @@ export function ownUnitsOf(host: Host): OwnUnits | undefined {
     services: settingsOf(host).databases.flatMap(({ services }) => services),
     sandbox: template('sandbox.conf'),
     files: settingsOf(host).sentFiles,
+    web: webArguments(host),
+    webUser,
   };
-  const texts = [agentUnit, recoverUnit].map((unit) => [unit, unitText(template(unit), words)] as const);
-  return { files: createUnitFiles(host.exec), texts: Object.fromEntries(texts) };
+  const texts = ownUnits.map((unit) => [unit, unitText(template(unit), words)] as const);
+  const off = host.config.web.health_listen === 'off' ? [webUnit] : [];
+  return { files: createUnitFiles(host.exec), texts: Object.fromEntries(texts), off };
+}
+
+function webArguments({ config, certname, paths }: Host): string[] {
+  const { health_listen: listen, puppetserver } = config.web;
+  const given = { 'health-listen': listen, puppetserver, certname, ca: caOfAgents(config), notes: paths.web };
+  return Object.entries(given).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
 const databaseJobs = new Set(['db-dump', 'restore-dbs']);

@@ -17,6 +17,8 @@ export interface AgentParts {
   readonly fact: Pick<FactOptions, 'path' | 'keep'>;
   readonly session: SessionParts;
   readonly transitions: Omit<TransitionParts, 'leave' | 'applyPending'>;
+  /** A change of roles begins, goes on or ends. */
+  readonly changed: () => void;
   /** Between two sessions, when nothing of the old one runs any more. */
   readonly between: () => Promise<void>;
   /** The jobs of a role, made for one epoch. */
@@ -103,10 +105,12 @@ async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<v
     return await acknowledgeEdit(parts, life, fact);
   }
   life.changing = `the fact says ${fact.role.role}: the old role ends first`;
+  parts.changed();
   const transitions: TransitionParts = {
     ...parts.transitions,
     progress: (point) => {
       life.changing = `the fact says ${fact.role.role}: ${point}`;
+      parts.changed();
       parts.transitions.progress?.(point);
     },
     leave: async () => {
@@ -122,11 +126,13 @@ async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<v
     await life.session.start();
   }
   [life.changing, life.fact] = [undefined, fact];
+  parts.changed();
 }
 
 /** The text changed, but nothing in it that we act upon: the gate opens again, and the session goes on. */
-async function acknowledgeEdit({ transitions }: AgentParts, life: Life, fact: JudgedFact): Promise<void> {
+async function acknowledgeEdit({ transitions, changed }: AgentParts, life: Life, fact: JudgedFact): Promise<void> {
   await transitions.gate.update(() => ({ fact: fact.sha256 }));
+  changed();
   life.fact = fact;
 }
 

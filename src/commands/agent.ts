@@ -6,6 +6,7 @@ import { followPeer, isTimeToSwitch } from '../agent/key-care.ts';
 import { oldLineInFact } from '../agent/key-report.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { findRival } from '../agent/rivals.ts';
+import { createServingTeller, type ServingTeller } from '../agent/serving.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
 import { reportStatus } from '../agent/status.ts';
 import { toFailure } from '../errors.ts';
@@ -26,7 +27,7 @@ import type { FollowPoint } from '../drops/peer-keys.ts';
 import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
-import { databasesDirectory, findCadir } from '../surroundings.ts';
+import { caState, databasesDirectory, findCadir } from '../surroundings.ts';
 import { createOldSessions } from '../system/old-sessions.ts';
 import { createState } from '../system/state.ts';
 import { fingerprint } from '../system/sign.ts';
@@ -58,7 +59,10 @@ export async function runAgent(
 }
 
 async function liveAs(master: Master, signal: AbortSignal, progress?: (point: AgentPoint) => void): Promise<void> {
-  const agent = await agentOf(master, progress);
+  let changed = (): void => undefined;
+  const agent = await agentOf(master, () => changed(), progress);
+  const teller = tellerOf(master, () => agent.view());
+  changed = teller.hint;
   const housekeeping = housekeepingOf(master, agent);
   const view = (): AgentView => ({ ...agent.view(), nearlyFull: housekeeping.nearlyFull() });
   const served = await serveAgent(master, agent, view);
@@ -70,6 +74,7 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Ag
     careForKeys(master, agent, living),
     endInterrupted(master, living),
     housekeeping.run(living),
+    teller.run(living),
   ];
   try {
     await agent.run(signal);
@@ -80,7 +85,7 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Ag
   }
 }
 
-async function agentOf(master: Master, progress?: (point: AgentPoint) => void): Promise<Agent> {
+async function agentOf(master: Master, changed: () => void, progress?: (point: AgentPoint) => void): Promise<Agent> {
   const log = master.log.forJob('agent');
   return createAgent({
     clock: master.clock,
@@ -102,6 +107,7 @@ async function agentOf(master: Master, progress?: (point: AgentPoint) => void): 
       streams: streamsOf(master).map(({ name }) => name),
       ...(progress === undefined ? {} : { progress }),
     },
+    changed,
     between: () => switchKeys(master),
     workOf: (role, epoch, fact) => workOf(master, role, epoch, fact),
   });
@@ -131,6 +137,18 @@ function housekeepingOf(master: Master, agent: Agent): Housekeeping {
     limits: { share: space.warn_percent / 100, enough: space.warn_below },
     wanted,
     elsewhere: async () => ({ cadir: await cadir(), databases: await databasesDirectory(master) }),
+  });
+}
+
+/** What load balancers are told. A CA that is not kept in sync is not ours to judge. */
+function tellerOf(master: Master, view: () => AgentView): ServingTeller {
+  const { jobs } = master.config;
+  const isOurs = jobs.sync_certs.enabled && jobs.update_passive_ca.enabled;
+  return createServingTeller({
+    ...{ place: master.webNotes, clock: master.clock, fact: master.paths.fact, view },
+    gate: () => master.spare.gate.read(),
+    caReady: async () => (isOurs ? (await caState(master)).ready : undefined),
+    failed: (error) => master.log.failed('agent', master.session.explain(toFailure(error))),
   });
 }
 

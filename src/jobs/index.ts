@@ -204,7 +204,7 @@ function restoreNc(host: SpareHost): Job {
 }
 
 type OpenHost = Pick<SpareHost, 'paths' | 'admin'>;
-type SwitchHost = OpenHost & Pick<SpareHost, 'settings' | 'services' | 'agentRuns' | 'health'>;
+type SwitchHost = OpenHost & Pick<SpareHost, 'settings' | 'services' | 'agentRuns' | 'health' | 'note'>;
 type Named = readonly { readonly name: string }[];
 
 /** Databases in whose switch a crash may have come, whatever the configuration lists by now. */
@@ -239,6 +239,7 @@ const switchParts = (host: SwitchHost): SwitchParts => ({
   services: host.services,
   agentRuns: host.agentRuns,
   health: host.health,
+  note: host.note,
   limits: host.settings.limits,
 });
 

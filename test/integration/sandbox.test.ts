@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { agentUnit, postgresqlUnits, recoverUnit, unitText } from '../../src/rules/own-units.ts';
+import { webUnit, agentUnit, postgresqlUnits, recoverUnit, unitText } from '../../src/rules/own-units.ts';
 
 const template = (name: string): string => readFileSync(join(import.meta.dirname, '../../templates', name), 'utf8');
 const words = {
@@ -13,15 +13,21 @@ const words = {
   services: [],
   sandbox: template('sandbox.conf'),
   files: [],
+  web: [],
+  webUser: 'pe-failover',
 };
 
-describe.each([agentUnit, recoverUnit])('%s', (unit) => {
-  it('is exposed to no more than 4.5 of 10, as systemd counts', (context) => {
+describe.each([
+  [agentUnit, 4.5],
+  [recoverUnit, 4.5],
+  [webUnit, 2.5],
+])('%s', (unit, most) => {
+  it(`is exposed to no more than ${most} of 10, as systemd counts`, (context) => {
     const directory = mkdtempSync(join(tmpdir(), 'pe-failover-unit-'));
     try {
       const path = join(directory, unit);
       writeFileSync(path, unitText(template(unit), words));
-      const args = ['security', '--offline=true', '--no-pager', '--threshold=45', path];
+      const args = ['security', '--offline=true', '--no-pager', `--threshold=${most * 10}`, path];
       const { error, status, stdout, stderr } = spawnSync('systemd-analyze', args, { encoding: 'utf8' });
       if (error !== undefined || /unrecognized option/.test(stderr)) context.skip('no systemd that tells it of a file');
       expect(status, stdout + stderr).toBe(0);
