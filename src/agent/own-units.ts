@@ -54,7 +54,7 @@ export async function unitStanding(units: OwnUnits): Promise<UnitStanding[]> {
  * text changes, so that whoever is killed in between leaves one that is to be started, not one that runs by the old text.
  */
 export function placeUnits(units: OwnUnits, mayRestart: boolean): Change[] {
-  const { files, texts } = units;
+  const { files, texts, off } = units;
   const written = new Set<string>();
   const stop = (unit: string): Change => ({
     what: `stop ${unit}, to start it as its new text says`,
@@ -75,7 +75,7 @@ export function placeUnits(units: OwnUnits, mayRestart: boolean): Change[] {
       anyOf(async (unit) => written.has(unit) || (await differs(units, unit)) || (await isOld(units, unit))),
     make: () => files.reload(),
   };
-  return [...(mayRestart ? lasting.map(stop) : []), ...names.map(write), reload];
+  return [...(mayRestart ? lasting.filter((unit) => !off.includes(unit)).map(stop) : []), ...names.map(write), reload];
 }
 
 /** What starts at boot, and what runs all the time now; what is not asked for any more ends. */

@@ -2,6 +2,7 @@ import type { Gate } from '../rules/gate.ts';
 import { servingOf } from '../rules/health.ts';
 import type { Clock } from '../system/clock.ts';
 import { readRole } from '../system/fact.ts';
+import { sweepTemporary } from '../system/files.ts';
 import { writeServing, type NotePlace } from '../system/web-notes.ts';
 import type { AgentView } from './agent.ts';
 
@@ -35,6 +36,7 @@ export function createServingTeller(parts: ServingParts): ServingTeller {
   return {
     hint: () => hinted.abort(),
     run: async (signal) => {
+      await sweepTemporary(parts.place.directory).catch(parts.failed); // of a killed agent
       while (!signal.aborted) {
         hinted = new AbortController();
         await tell(parts, ca()).catch(parts.failed);

@@ -43,7 +43,8 @@ export async function spawnWeb(places: WebPlaces): Promise<Web> {
     notes: places.notes,
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
-  const child = spawn(program, ['web', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const limited = ['-c', 'ulimit -n 1024; exec "$0" "$@"', program, 'web']; // LimitNOFILE of the unit
+  const child = spawn('sh', [...limited, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   const log: string[] = [];
   child.stderr.setEncoding('utf8').on('data', (text: string) => log.push(text));
   const stop = (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => endChild(child, signal);
