@@ -45,7 +45,7 @@ export const stateDirectory = (master: Master): Promise<string> =>
 const sslDirectory = ({ paths, platform }: Config): string =>
   paths.ssldir ?? (platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
 
-/** The authority that agents of Puppet believe, on this machine too: anybody may read it. */
+/** The authority that agents of Puppet believe, on this machine too. */
 export const caOfAgents = (config: Config): string => join(sslDirectory(config), 'certs/ca.pem');
 
 function httpOf(master: Master): HttpClient {

@@ -3,7 +3,7 @@ import { servingOf } from '../rules/health.ts';
 import type { Clock } from '../system/clock.ts';
 import { readRole } from '../system/fact.ts';
 import { sweepTemporary } from '../system/files.ts';
-import { writeServing, type NotePlace } from '../system/web-notes.ts';
+import { copyCa, writeServing, type NotePlace } from '../system/web-notes.ts';
 import type { AgentView } from './agent.ts';
 
 export interface ServingParts {
@@ -13,6 +13,8 @@ export interface ServingParts {
   readonly fact: string;
   readonly gate: () => Promise<Gate | undefined>;
   readonly view: () => AgentView;
+  /** File of the certificates by which puppetserver is known. */
+  readonly ca: string;
   /** Undefined where nothing is known of it, or it is not ours to keep. */
   readonly caReady: () => Promise<boolean | undefined>;
   /** What could not be told. */
@@ -39,6 +41,7 @@ export function createServingTeller(parts: ServingParts): ServingTeller {
       await sweepTemporary(parts.place.directory).catch(parts.failed); // of a killed agent
       while (!signal.aborted) {
         hinted = new AbortController();
+        await copyCa(parts.place, parts.ca).catch(parts.failed);
         await tell(parts, ca()).catch(parts.failed);
         await clock.sleep(everyMs, AbortSignal.any([signal, hinted.signal])).catch(() => undefined);
       }

@@ -27,7 +27,7 @@ import type { FollowPoint } from '../drops/peer-keys.ts';
 import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
-import { caState, databasesDirectory, findCadir } from '../surroundings.ts';
+import { caOfAgents, caState, databasesDirectory, findCadir } from '../surroundings.ts';
 import { createOldSessions } from '../system/old-sessions.ts';
 import { createState } from '../system/state.ts';
 import { fingerprint } from '../system/sign.ts';
@@ -147,6 +147,7 @@ function tellerOf(master: Master, view: () => AgentView): ServingTeller {
   return createServingTeller({
     ...{ place: master.webNotes, clock: master.clock, fact: master.paths.fact, view },
     gate: () => master.spare.gate.read(),
+    ca: caOfAgents(master.config),
     caReady: async () => (isOurs ? (await caState(master)).ready : undefined),
     failed: (error) => master.log.failed('agent', master.session.explain(toFailure(error))),
   });

@@ -1,10 +1,12 @@
+import { existsSync } from 'node:fs';
 import { Failure, toFailure } from '../errors.ts';
 import { parseListen, type Listen } from '../rules/listen.ts';
 import { systemClock } from '../system/clock.ts';
-import { createHttpClient } from '../system/http-client.ts';
+import { createHttpClient, type HttpClient } from '../system/http-client.ts';
 import { serveHttp, type HttpServer, type WebAnswer, type WebRequest } from '../system/http-server.ts';
 import { createLog, type Log } from '../system/log.ts';
 import { loggerOf } from '../system/syslog.ts';
+import { caCopy } from '../system/web-notes.ts';
 import { createHealth } from '../web/health.ts';
 import { createPuppetserver } from '../web/puppetserver.ts';
 import { answerBy } from '../web/routes.ts';
@@ -31,7 +33,7 @@ export async function web(root: string, options: WebOptions, signal: AbortSignal
     });
   const log = createLog({ clock: systemClock, logger: loggerOf(root), stderr: process.stderr });
   try {
-    const http = createHttpClient({ ca: options.ca, servername: options.certname });
+    const http = httpBy(options);
     const asked = createPuppetserver(http, `https://${options.puppetserver}`, () => systemClock.monotonic());
     const server = await listenPatiently(
       listen,
@@ -47,6 +49,12 @@ export async function web(root: string, options: WebOptions, signal: AbortSignal
   } finally {
     await log.close();
   }
+}
+
+/** By the copy of the CA that the agent makes; by the original where no agent ran since the machine began, if that can be read. */
+function httpBy({ notes, ca, certname }: WebOptions): HttpClient {
+  const copy = caCopy(notes);
+  return (request) => createHttpClient({ ca: existsSync(copy) ? copy : ca, servername: certname })(request);
 }
 
 const againMs = 5_000;

@@ -9,6 +9,15 @@ import { inTurn } from './in-turn.ts';
 const servingFile = (directory: string): string => join(directory, 'serving.json');
 const switchFile = (directory: string): string => join(directory, 'switch.json');
 
+/** A copy of the certificates of the CA: the directories above Puppet's own may be closed to others. */
+export const caCopy = (directory: string): string => join(directory, 'ca.pem');
+
+/** Nothing where there is none yet. */
+export async function copyCa({ directory, ownership }: NotePlace, path: string): Promise<void> {
+  const [found, copied] = await Promise.all([path, caCopy(directory)].map(readIfThere));
+  if (found !== undefined && found !== copied) await writeFileAtomic(caCopy(directory), found, ownership);
+}
+
 export interface WebNotes {
   readonly serving: Serving | undefined;
   readonly switching: Switching | undefined;

@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -27,7 +27,7 @@ const webOf = ({ agent, puppetserver }: Omit<Master, 'web'>, port?: number): Pro
     notes: pathsBelow(agent.root).web,
     puppetserver: puppetserver.port,
     certname: agent.certname,
-    ca: authority.caPath,
+    ca: '/nonexistent', // it goes by the copy that the agent makes
     ...(port === undefined ? {} : { port }),
   });
 
@@ -38,6 +38,13 @@ async function masterOf(agent: AgentPair['a']): Promise<Master> {
 
 beforeAll(async () => {
   [authority, pair] = [await createTlsAuthority(), await createAgentPair(filesOnly)];
+  mkdirSync(join(authority.directory, 'certs'));
+  writeFileSync(join(authority.directory, 'certs/ca.pem'), authority.ca);
+  for (const { root } of [pair.a, pair.b]) {
+    const path = pathsBelow(root).config;
+    const own = `paths: {ssldir: ${authority.directory}, `;
+    writeFileSync(path, readFileSync(path, 'utf8').replace('paths: {', own));
+  }
   await startBoth(pair);
   masters = { a: await masterOf(pair.a), b: await masterOf(pair.b) };
   const behind = ({ puppetserver, web }: Master) => ({

@@ -71,6 +71,18 @@ describe('/health', () => {
     await untilStatus(200);
   });
 
+  it('knows puppetserver by the copy of the CA, where Puppet keeps its own from others', async () => {
+    await using closed = await startWeb({ ...places(), ca: '/nonexistent/ca.pem' });
+    expect(await closed.health()).toMatchObject({ status: 503, reason: expect.stringContaining('ca.pem') as string });
+    const copy = join(notes.directory, 'ca.pem');
+    writeFileSync(copy, authority.ca);
+    try {
+      while ((await closed.health()).status !== 200);
+    } finally {
+      rmSync(copy);
+    }
+  });
+
   it('is 503 where another than this master answers in place of puppetserver', async () => {
     await using stranger = await startPuppetserver(authority, 'stranger.test');
     await using other = await startWeb({ ...places(), puppetserver: stranger.port });
