@@ -245,4 +245,4 @@ it('is finished by the next one wherever it is killed', async (context) => {
     [...machine.written()].map(([path, what]) => `${path} ${what.split(' ').slice(0, 3).join(' ')}`).sort();
   expect(shape(own)).toEqual(shape(whole));
   expect(own.command(...asSpare).output).toContain('Nothing to change');
-}, 120_000);
+}, 180_000);
