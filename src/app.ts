@@ -1,113 +1,32 @@
-import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
-import { hostname, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
-import { hash8 } from './agent/installation.ts';
 import { makeInbox } from './agent/own-directories.ts';
 import type { SessionParts } from './agent/role-session.ts';
-import { loadConfig, type Config } from './config.ts';
+import type { Config } from './config.ts';
 import { createAuthorizedKeys, type AuthorizedKeys } from './drops/authorized-keys.ts';
-import { createBinding } from './drops/binding.ts';
 import { sourceOf } from './drops/named-peer.ts';
 import { openOwnKeys, type OwnKeys, type SwitchPoint } from './drops/own-keys.ts';
 import { createPauseBook, type PauseBook } from './drops/pause-book.ts';
 import { createPeerKeys, type FollowPoint, type PeerKeys } from './drops/peer-keys.ts';
 import { createSpare, type Spare } from './drops/spare.ts';
 import { Failure, toFailure } from './errors.ts';
-import { printSetting } from './puppet/settings.ts';
-import { detectPlatform } from './rules/defaults.ts';
+import { program, type Host } from './this-host.ts';
 import type { Quota } from './rules/inbox-quota.ts';
-import { machineIdOf, whyForeign, type Machine } from './rules/machine.ts';
-import { pathsFor, runDirectory, type Paths } from './rules/paths.ts';
+import { whyForeign } from './rules/machine.ts';
+import type { Paths } from './rules/paths.ts';
 import { spokenPause } from './rules/pause.ts';
+import { webUser } from './rules/web-account.ts';
 import { readAccounts } from './system/accounts.ts';
-import { systemClock, type Clock } from './system/clock.ts';
-import { exec, type Exec } from './system/exec.ts';
 import { isWritableOutside, namingDisk } from './system/file-systems.ts';
-import { ensureDirectory, readIfThere, type Ownership } from './system/files.ts';
+import { ensureDirectory, type Ownership } from './system/files.ts';
 import { createLog, type Log, type LogOptions } from './system/log.ts';
 import type { Signer } from './system/sign.ts';
 import { createState } from './system/state.ts';
+import { loggerOf } from './system/syslog.ts';
+import { createSwitchNote, type NotePlace, type SwitchNote } from './system/web-notes.ts';
 
-/** The launcher of this program: beside `dist` or `src`. */
-export const program = join(import.meta.dirname, '../bin/pe-failover');
-export const template = (name: string): string => readFileSync(join(import.meta.dirname, '../templates', name), 'utf8');
-export const sampleConfig = (): string => template('pe_failover.yaml');
-
-/** This machine as one master, before it is known whether it was installed. */
-export interface Host {
-  readonly paths: Paths;
-  readonly config: Config;
-  readonly certname: string;
-  /** To which state is bound. */
-  readonly machine: Machine;
-  readonly exec: Exec;
-  readonly clock: Clock;
-  /** Root on its own machine: users are made and files given away. */
-  readonly system: boolean;
-  /** The transfer user's ids, where it exists and matters. */
-  readonly transferIds: () => Promise<{ uid: number; gid: number } | undefined>;
-  readonly hostKeyPath: string;
-  below(path: string): string;
-}
-
-export async function openHost(root: string): Promise<Host> {
-  const real = existsSync(root) ? realpathSync(root) : root;
-  const uid = userInfo().uid;
-  const paths = pathsFor(real, runDirectory(real, uid, hash8(real)));
-  const below = (path: string): string => (real === '/' ? path : join(real, path));
-  const config = await loadConfig(
-    paths.config,
-    detectPlatform((path) => existsSync(below(path))),
-  );
-  const system = real === '/' && uid === 0;
-  const certname = (
-    config.certname ??
-    (await askCertname(config, paths)) ??
-    (await guessCertname(paths))
-  ).toLowerCase();
-  const machineId = machineIdOf((await readIfThere(paths.machineId)) ?? '');
-  return {
-    paths,
-    config,
-    certname,
-    machine: { certname, ...(machineId === undefined ? {} : { id: machineId }) },
-    exec,
-    clock: systemClock,
-    system,
-    below,
-    hostKeyPath: below('/etc/ssh/ssh_host_ed25519_key.pub'),
-    transferIds: async () => {
-      const accounts = await readAccounts();
-      const ids = { uid: accounts.uid(config.transfer.user), gid: accounts.gid(config.transfer.user) };
-      return ids.uid === undefined || ids.gid === undefined ? undefined : { uid: ids.uid, gid: ids.gid };
-    },
-  };
-}
-
-export const puppetProgram = (): string =>
-  existsSync('/opt/puppetlabs/bin/puppet') ? '/opt/puppetlabs/bin/puppet' : 'puppet';
-
-/** What makes users and gives files away. Asked before anything is read that root alone may read. */
-export function demandRoot(root: string): void {
-  if (root !== '/' || userInfo().uid === 0) return;
-  throw new Failure('usage', 'only root may do this', { hint: 'Type it again with sudo, or as root' });
-}
-
-// Below a root of its own nothing is asked of the machine's puppet.
-async function askCertname({ paths: { puppet } }: Config, paths: Paths): Promise<string | undefined> {
-  if (paths.root !== '/') return undefined;
-  const place = { puppet: puppet ?? puppetProgram(), memory: createState(paths.state) };
-  return await printSetting(exec, place, 'certname').catch(() => undefined);
-}
-
-/** A puppet that does not answer makes no other machine of this one: it is who it was. */
-async function guessCertname(paths: Paths): Promise<string> {
-  const bound = await createBinding(createState(paths.state))
-    .read()
-    .catch(() => undefined);
-  return bound?.certname ?? hostname();
-}
+export { demandRoot, openHost, program, puppetProgram, sampleConfig, template, type Host } from './this-host.ts';
 
 /** An installed master: its keys, its log, and what both roles share. */
 export interface Master extends Host {
@@ -123,6 +42,9 @@ export interface Master extends Host {
   readonly spare: Spare;
   readonly pauses: PauseBook;
   readonly session: SessionParts;
+  /** What the web process may read. */
+  readonly webNotes: NotePlace;
+  readonly switchNote: SwitchNote;
   /** Of its ssh connections: a path that a unix socket may have, with a few letters behind it. */
   readonly sockets: string;
 }
@@ -167,9 +89,11 @@ export async function openMaster(host: Host, options: OpenOptions): Promise<Mast
   const pauses = createPauseBook(state, clock);
   const session = sessionOf(host, log, pauses, options);
   const sockets = join(paths.run, options.besideAgent === true ? `ssh-${process.pid}` : 'ssh');
-  return { ...host, log, signer, ownKeys, peerKeys, published, keys, spare, pauses, session, sockets };
+  const webNotes = { directory: paths.web, ownership: { mode: 0o640, ...(await webOwner(host)) } };
+  const switchNote = createSwitchNote(webNotes, now);
+  const own = { log, signer, ownKeys, peerKeys, published, keys, spare };
+  return { ...host, ...own, pauses, session, sockets, webNotes, switchNote };
 }
-
 const sessionOf = (
   { clock, paths, config }: Host,
   log: Log,
@@ -205,7 +129,7 @@ export function jobConfig(config: Config, job: string): JobConfig {
 
 const logOptions = (host: Host, { stderr }: Pick<OpenOptions, 'stderr'>): LogOptions => ({
   clock: host.clock,
-  ...loggerOf(host),
+  logger: loggerOf(host.paths.root),
   ...(stderr ? { stderr: process.stderr } : {}),
 });
 
@@ -261,16 +185,17 @@ async function bindFirst({ spare, machine }: Master): Promise<void> {
 export const foreignState = async ({ spare, machine }: Master): Promise<string | undefined> =>
   whyForeign(await spare.binding.read(), machine);
 
-// Below a root of its own the lines still go to syslog, but a test or demo may have none.
-const loggerOf = ({ paths }: Host): { logger?: readonly string[] } =>
-  paths.root === '/' ? {} : { logger: ['logger', '--no-act', '--prio-prefix', '-t', 'pe-failover'] };
-
 async function publishedOwnership({ system, transferIds }: Host): Promise<Ownership> {
   if (!system) return { mode: 0o640 };
   const ids = await transferIds();
   if (ids === undefined)
     throw new Failure('config', 'the transfer user is missing', { hint: 'Type: pe-failover install' });
   return { mode: 0o640, uid: 0, gid: ids.gid };
+}
+
+/** Root's, and its group's; nobody's besides where there is no such group yet. */
+async function webOwner({ system }: Host): Promise<Omit<Ownership, 'mode'>> {
+  return system ? { uid: 0, gid: (await readAccounts()).gid(webUser) ?? 0 } : {};
 }
 
 /** Below /tmp anybody may have made it before us, and could listen on our sockets. */
@@ -285,7 +210,9 @@ async function refuseForeign(directory: string): Promise<void> {
 async function prepareDirectories(host: Host): Promise<void> {
   const { paths, config, system, transferIds } = host;
   await refuseForeign(paths.run);
-  await ensureDirectory(paths.run, { mode: 0o700 });
+  const forWeb = await webOwner(host);
+  await ensureDirectory(paths.run, { mode: 0o710, ...forWeb }); // sockets in it are root's alone
+  await ensureDirectory(paths.web, { mode: 0o750, ...forWeb });
   const owner = system ? ((await transferIds()) ?? {}) : {};
   for (const { name } of config.databases) await makeInbox(paths, `db-dump.${name}`, owner);
   const own = [

@@ -3,6 +3,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { Failure, isErrno, toFailure } from './errors.ts';
 import { defaultsFor, type Platform } from './rules/defaults.ts';
+import { parseListen } from './rules/listen.ts';
 import { isCronExpression } from './system/clock.ts';
 
 /** What the file says and the platform's defaults, frozen. Keys as in the file; times in milliseconds, sizes in bytes. */
@@ -70,7 +71,8 @@ const account = text('the name of a user', (value) => /^[a-z_][a-z0-9_-]{0,30}\$
 const name = text('a name', (value) => /^[A-Za-z0-9_][A-Za-z0-9_. @-]{0,99}$/.test(value));
 const argument = text('text on one line', (value) => !/[\0\n]/.test(value));
 const command = listOf(argument).min(1, expected('a command as a list: ["program", "argument"]'));
-const listen = text('"off" or address:port, such as 127.0.0.1:8186', (value) => /^(off|[^\s/]+:\d{1,5})$/.test(value));
+const isListen = (value: string): boolean => parseListen(value) !== undefined;
+const listen = text('"off" or address:port, such as 127.0.0.1:8186', (value) => value === 'off' || isListen(value));
 const url = text('a URL that begins with https://', (value) => URL.canParse(value) && value.startsWith('https://'));
 const pingUrl = text(
   'a URL that begins with https:// or http://',
@@ -151,7 +153,11 @@ const schema = map({
   }),
   space: map({ warn_percent: count(0, 90), warn_below: size }),
   deadman: map({ url: pingUrl.optional(), every: time, timeout: time, ca: absolute.optional() }),
-  web: map({ page_listen: listen, health_listen: listen }),
+  web: map({
+    page_listen: listen,
+    health_listen: listen,
+    puppetserver: text('address:port, such as 127.0.0.1:8140', isListen),
+  }),
   remote_role_changes: z.boolean(),
   witness: map({ path: absolute.optional(), command: command.optional() }),
   hooks: map({ timeout: time }),

@@ -1,19 +1,16 @@
 import { userInfo } from 'node:os';
-import { existsSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AgentView } from './agent/agent.ts';
 import type { RoleWork } from './agent/role-session.ts';
 import { answerGreeting, type KeyCareParts } from './agent/key-care.ts';
 import { reportStatus, type StatusReport } from './agent/status.ts';
 import type { OwnUnits } from './agent/own-units.ts';
-import type { Config } from './config.ts';
-import { jobConfig, program, template, type Host, type Master } from './app.ts';
+import { program, template, type Host, type Master } from './app.ts';
 import { knownPeer } from './drops/greeter.ts';
 import { pinHostKey } from './drops/known-hosts.ts';
 import { sweepOutbox } from './drops/outbox.ts';
 import { createSender, type Sender } from './drops/sender.ts';
-export { previewNcDump } from './jobs/index.ts';
-import type { JobHost, JobSettings } from './jobs/host.ts';
+import type { JobHost } from './jobs/host.ts';
 import {
   activeJobs,
   endSwitches,
@@ -23,18 +20,18 @@ import {
   passiveJobs,
 } from './jobs/index.ts';
 import { createAgentRuns, noAgentRuns } from './puppet/agent-runs.ts';
-import { databaseUse } from './puppet/services.ts';
 import type { Epoch } from './rules/epoch.ts';
 import { peerIn } from './rules/gate.ts';
 import type { Pairing } from './rules/pairing.ts';
-import { pathsFor } from './rules/paths.ts';
-import { agentUnit, postgresqlUnits, recoverUnit, unitText } from './rules/own-units.ts';
-import { defaultVolatile } from './rules/volatile.ts';
+import { ownUnits, postgresqlUnits, unitText, webUnit } from './rules/own-units.ts';
+import { webUser } from './rules/web-account.ts';
 import type { JudgedFact } from './system/fact.ts';
 import type { ServiceManager } from './system/service-manager.ts';
+import { settingsOf, streamsOf } from './job-settings.ts';
 import { createState } from './system/state.ts';
 import { createUnitFiles, hasSystemd } from './system/unit-files.ts';
 import {
+  caOfAgents,
   classifierOf,
   findCadir,
   healthOf,
@@ -45,6 +42,9 @@ import {
   serviceManager,
   stateDirectory,
 } from './surroundings.ts';
+
+export { previewNcDump } from './jobs/index.ts';
+export { settingsOf, streamsOf } from './job-settings.ts';
 
 /** The jobs of a role, made for one epoch, with everything that they need. */
 export async function workOf(
@@ -155,6 +155,7 @@ async function spareHost(master: Master, host: JobHost) {
       master,
       host.settings.databases.flatMap(({ health }) => health),
     ),
+    note: master.switchNote,
     mayChown: system,
     isServerStopped: async () => !(await isRunning(services, ['pe-puppetserver', 'puppetserver'])),
     adopted: async () => (await state.read('adopted')) !== undefined,
@@ -191,48 +192,6 @@ async function isRunning(services: ServiceManager, units: readonly string[]): Pr
   return false;
 }
 
-/** With whatever root: paths of files that travel are of the machine. */
-const { deployedCode } = pathsFor('/', '/run/pe_failover');
-
-export function settingsOf({ config, below }: Pick<Master, 'config' | 'below'>): JobSettings {
-  const { sync_certs, sync_files, nc_dump, db_dump, update_passive_ca, update_passive_files, restore_nc, restore_dbs } =
-    config.jobs;
-  const databases = config.databases.map((database) => withDefaults(config.platform, database));
-  return {
-    enabled: (job) => jobConfig(config, job).enabled && (config.databases.length > 0 || !databaseJobs.has(job)),
-    files: [...config.files, deployedCode],
-    sentFiles: [...new Set([...config.files, deployedCode, ...databases.flatMap(({ needs }) => needs)])],
-    excludeCerts: config.ca.exclude_certs,
-    serialGap: BigInt(config.ca.serial_gap),
-    every: {
-      syncCerts: sync_certs.every,
-      syncFiles: sync_files.every,
-      updateCa: update_passive_ca.every,
-      updateFiles: update_passive_files.every,
-      fetchMadeHere: config.jobs.fetch_made_here.every,
-    },
-    cron: { ncDump: nc_dump.cron, dbDump: db_dump.cron, restoreNc: restore_nc.cron, restoreDbs: restore_dbs.cron },
-    poll: { ncDump: nc_dump.poll, dbDump: db_dump.poll },
-    timeout: { dbDump: db_dump.timeout, restoreDbs: restore_dbs.timeout },
-    keptTrees: config.retention.nc_dump,
-    keptArchives: config.retention.replaced,
-    freeSpace: config.retention.free_space,
-    hostMap: Object.entries(config.classifier.host_map).map(([active, passive]) => ({ active, passive })),
-    furtherInfrastructure: config.classifier.infrastructure_groups,
-    databases,
-    build: buildOf(below, config.platform),
-    parallel: restore_dbs.jobs,
-    limits: { agentRunMs: restore_dbs.agent_run_wait, healthyMs: restore_dbs.health_wait },
-    stagedLimitMs: restore_dbs.staged_limit,
-    brakes: brakesOf(config.brakes),
-  };
-}
-
-function brakesOf({ ca, classifier, databases, files }: Config['brakes']): JobSettings['brakes'] {
-  const limits = ({ percent, least }: Config['brakes']['ca']) => ({ share: percent / 100, atLeast: least });
-  return { ca: limits(ca), classifier: limits(classifier), databases: limits(databases), files: limits(files) };
-}
-
 /** Root's own machine with systemd has units of ours; undefined elsewhere. */
 export function ownUnitsOf(host: Host): OwnUnits | undefined {
   if (!host.system || !hasSystemd()) return undefined;
@@ -243,33 +202,18 @@ export function ownUnitsOf(host: Host): OwnUnits | undefined {
     services: settingsOf(host).databases.flatMap(({ services }) => services),
     sandbox: template('sandbox.conf'),
     files: settingsOf(host).sentFiles,
+    web: webArguments(host),
+    webUser,
   };
-  const texts = [agentUnit, recoverUnit].map((unit) => [unit, unitText(template(unit), words)] as const);
-  return { files: createUnitFiles(host.exec), texts: Object.fromEntries(texts) };
+  const texts = ownUnits.map((unit) => [unit, unitText(template(unit), words)] as const);
+  const off = host.config.web.health_listen === 'off' ? [webUnit] : [];
+  return { files: createUnitFiles(host.exec), texts: Object.fromEntries(texts), off };
 }
 
-const databaseJobs = new Set(['db-dump', 'restore-dbs']);
-
-/** What both masters must have alike for a dump of one to be good on the other. */
-function buildOf(below: Master['below'], platform: string): string {
-  const file = below('/opt/puppetlabs/server/pe_build');
-  return existsSync(file) ? readFileSync(file, 'utf8').trim() : platform;
-}
-
-function withDefaults(
-  platform: Master['config']['platform'],
-  database: Master['config']['databases'][number],
-): JobSettings['databases'][number] {
-  const use = databaseUse(platform, database.name);
-  const or = <T>(own: readonly T[], usual: readonly T[]): readonly T[] => (own.length > 0 ? own : usual);
-  return {
-    ...database,
-    switch: database.switch ?? use.switch,
-    services: or(database.services, use.services),
-    health: or(database.health, use.health),
-    needs: or(database.needs, use.needs),
-    volatile: or(database.volatile, defaultVolatile[database.name] ?? []),
-  };
+function webArguments({ config, certname, paths }: Host): string[] {
+  const { health_listen: listen, puppetserver } = config.web;
+  const given = { 'health-listen': listen, puppetserver, certname, ca: caOfAgents(config), notes: paths.web };
+  return Object.entries(given).flatMap(([name, value]) => [`--${name}`, value]);
 }
 
 /** How this master stands. `view`: of its agent; undefined: none answers. */
@@ -278,19 +222,3 @@ export const reportOf = (master: Master, view: AgentView | undefined): Promise<S
     ...{ certname: master.certname, paths: master.paths, spare: master.spare, now: master.clock.now() },
     ...{ rotation: master.ownKeys.rotation, pauses: master.pauses, streams: streamsOf(master), view },
   });
-
-/** The streams of this pair, with how long each may be silent. */
-export function streamsOf({ config }: Pick<Master, 'config'>): { name: string; limitMs: number }[] {
-  const { freshness, jobs } = config;
-  const streams = [
-    { name: 'sync-certs', limitMs: freshness.sync_certs, on: jobs.sync_certs.enabled },
-    { name: 'sync-files', limitMs: freshness.sync_files, on: jobs.sync_files.enabled },
-    { name: 'nc-dump', limitMs: freshness.nc_dump, on: jobs.nc_dump.enabled },
-    ...config.databases.map(({ name }) => ({
-      name: `db-dump.${name}`,
-      limitMs: freshness.db_dump,
-      on: jobs.db_dump.enabled,
-    })),
-  ];
-  return streams.filter(({ on }) => on);
-}

@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Change } from './agent/change.ts';
 import { puppetProgram, type Host, type Master } from './app.ts';
+import type { Config } from './config.ts';
 import { resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
 import { dataDirectory } from './puppet/database-facts.ts';
@@ -51,10 +52,15 @@ const placeOf = (master: Master): PuppetPlace => ({
 export const stateDirectory = (master: Master): Promise<string> =>
   printSetting(master.exec, placeOf(master), 'statedir');
 
+const sslDirectory = ({ paths, platform }: Config): string =>
+  paths.ssldir ?? (platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
+
+/** The authority that agents of Puppet believe, on this machine too. */
+export const caOfAgents = (config: Config): string => join(sslDirectory(config), 'certs/ca.pem');
+
 function httpOf(master: Master): HttpClient {
   const { config, certname } = master;
-  const ssl =
-    config.paths.ssldir ?? (config.platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
+  const ssl = sslDirectory(config);
   const token = config.classifier.auth === 'token' ? config.classifier.token_file : undefined;
   const identity =
     token === undefined
@@ -62,7 +68,7 @@ function httpOf(master: Master): HttpClient {
       : { tokenFile: token };
   return createHttpClient({
     ...identity,
-    ca: join(ssl, 'certs/ca.pem'),
+    ca: caOfAgents(config),
     servername: certname,
     whenDenied: consoleDenied(certname, token),
   });

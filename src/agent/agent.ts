@@ -19,6 +19,8 @@ export interface AgentParts {
   readonly transitions: Omit<TransitionParts, 'leave' | 'applyPending'>;
   /** A role is entered. */
   readonly entered: (role: 'active' | 'passive') => Promise<void>;
+  /** A change of roles begins, goes on or ends. */
+  readonly changed: () => void;
   /** Between two sessions, when nothing of the old one runs any more. */
   readonly between: () => Promise<void>;
   /** The jobs of a role, made for one epoch. */
@@ -108,10 +110,12 @@ async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<v
     return await acknowledgeEdit(parts, life, fact);
   }
   life.changing = `the fact says ${fact.role.role}: the old role ends first`;
+  parts.changed();
   const transitions: TransitionParts = {
     ...parts.transitions,
     progress: (point) => {
       life.changing = `the fact says ${fact.role.role}: ${point}`;
+      parts.changed();
       parts.transitions.progress?.(point);
     },
     leave: async () => {
@@ -128,11 +132,13 @@ async function enter(parts: AgentParts, life: Life, fact: JudgedFact): Promise<v
     await life.session.start();
   }
   [life.changing, life.fact] = [undefined, fact];
+  parts.changed();
 }
 
 /** The text changed, but nothing in it that we act upon: the gate opens again, and the session goes on. */
-async function acknowledgeEdit({ transitions }: AgentParts, life: Life, fact: JudgedFact): Promise<void> {
+async function acknowledgeEdit({ transitions, changed }: AgentParts, life: Life, fact: JudgedFact): Promise<void> {
   await transitions.gate.update(() => ({ fact: fact.sha256 }));
+  changed();
   life.fact = fact;
 }
 

@@ -19,6 +19,7 @@ import type { Change } from './change.ts';
 import { factLinked } from './facter-link.ts';
 import { directories } from './own-directories.ts';
 import { transferAccount } from './transfer-account.ts';
+import { webAccount } from './web-account.ts';
 
 export type InstallOrder =
   | {
@@ -52,7 +53,7 @@ export interface InstallParts {
 export function installChanges(parts: InstallParts, order: InstallOrder): Change[] {
   const { paths } = parts;
   return [
-    ...(parts.system ? transferAccount(parts) : []),
+    ...(parts.system ? [...transferAccount(parts), ...webAccount(parts)] : []),
     ...directories(parts),
     transferKey(parts),
     signingKey(parts),

@@ -1,13 +1,12 @@
 import { knownPeer } from '../drops/greeter.ts';
 import { Failure } from '../errors.ts';
 import type { Paths } from '../rules/paths.ts';
-import { agentUnit } from '../rules/own-units.ts';
 import { hasSessions, parseSshdSettings, sshdProblems } from '../rules/sshd-settings.ts';
 import { repairOf } from '../rules/transfer-account.ts';
 import type { Exec } from '../system/exec.ts';
 import { askSshd } from '../system/sshd.ts';
 import { createState } from '../system/state.ts';
-import { unitStanding, type OwnUnits } from './own-units.ts';
+import { isLasting, unitStanding, type OwnUnits } from './own-units.ts';
 import { faultsOfAccount } from './transfer-account.ts';
 
 // What `check` asks of an installation on its own machine. Each says in a sentence that all is well, or throws what is not.
@@ -59,12 +58,12 @@ export async function checkSshd(parts: CheckedParts): Promise<string> {
 
 export async function checkUnits(units: OwnUnits): Promise<string> {
   const problems: Failure[] = [];
-  for (const { unit, text, enabled, active } of await unitStanding(units)) {
+  for (const { unit, wanted, text, enabled, active } of await unitStanding(units)) {
     const add = (what: string, hint: string): void =>
       void problems.push(new Failure('config', `${unit} ${what}`, { hint }));
     if (text !== 'current') add(text === 'missing' ? 'is not there' : 'is not as this version writes it', again);
-    else if (!enabled) add('does not start at boot', `Type: systemctl enable ${unit}`);
-    if (text === 'missing' || unit !== agentUnit) continue;
+    else if (wanted && !enabled) add('does not start at boot', `Type: systemctl enable ${unit}`);
+    if (text === 'missing' || !wanted || !isLasting(unit)) continue;
     // Also of one that counts as active: systemd tries it again and again.
     const unmade = await units.files.sandboxFailure(unit);
     if (unmade !== undefined) problems.push(unmade);

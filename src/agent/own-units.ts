@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { agentUnit, recoverUnit } from '../rules/own-units.ts';
+import { agentUnit, ownUnits as names, webUnit } from '../rules/own-units.ts';
 import { readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
 import type { UnitFiles } from '../system/unit-files.ts';
 import type { Change } from './change.ts';
@@ -8,9 +8,13 @@ export interface OwnUnits {
   readonly files: UnitFiles;
   /** What each should say. */
   readonly texts: Readonly<Record<string, string>>;
+  /** Those that the configuration does not ask for: written, but neither enabled nor started. */
+  readonly off: readonly string[];
 }
 
-const names = [recoverUnit, agentUnit];
+/** What runs all the time. */
+const lasting = [agentUnit, webUnit];
+export const isLasting = (unit: string): boolean => lasting.includes(unit);
 const pathOf = ({ files }: Pick<OwnUnits, 'files'>, unit: string): string => join(files.directory, unit);
 
 async function differs(units: OwnUnits, unit: string): Promise<boolean> {
@@ -27,18 +31,20 @@ async function anyOf(test: (unit: string) => Promise<boolean>): Promise<boolean>
 
 export interface UnitStanding {
   readonly unit: string;
+  readonly wanted: boolean;
   readonly text: 'current' | 'other' | 'missing';
   readonly enabled: boolean;
   readonly active: boolean;
 }
 
 export async function unitStanding(units: OwnUnits): Promise<UnitStanding[]> {
-  const { files, texts } = units;
+  const { files, texts, off } = units;
   const standing: UnitStanding[] = [];
   for (const unit of names) {
     const found = await readIfThere(pathOf(units, unit));
     const text = found === undefined ? 'missing' : found === texts[unit] ? 'current' : 'other';
-    standing.push({ unit, text, enabled: await files.isEnabled(unit), active: await files.isActive(unit) });
+    const [enabled, active] = [await files.isEnabled(unit), await files.isActive(unit)];
+    standing.push({ unit, wanted: !off.includes(unit), text, enabled, active });
   }
   return standing;
 }
@@ -48,13 +54,13 @@ export async function unitStanding(units: OwnUnits): Promise<UnitStanding[]> {
  * text changes, so that whoever is killed in between leaves one that is to be started, not one that runs by the old text.
  */
 export function placeUnits(units: OwnUnits, mayRestart: boolean): Change[] {
-  const { files, texts } = units;
+  const { files, texts, off } = units;
   const written = new Set<string>();
-  const stop: Change = {
-    what: `stop ${agentUnit}, to start it as its new text says`,
-    isNeeded: async () => (await differs(units, agentUnit)) && (await files.isActive(agentUnit)),
-    make: () => files.stop(agentUnit),
-  };
+  const stop = (unit: string): Change => ({
+    what: `stop ${unit}, to start it as its new text says`,
+    isNeeded: async () => (await differs(units, unit)) && (await files.isActive(unit)),
+    make: () => files.stop(unit),
+  });
   const write = (unit: string): Change => ({
     what: `write the unit ${pathOf(units, unit)}`,
     isNeeded: () => differs(units, unit),
@@ -69,35 +75,37 @@ export function placeUnits(units: OwnUnits, mayRestart: boolean): Change[] {
       anyOf(async (unit) => written.has(unit) || (await differs(units, unit)) || (await isOld(units, unit))),
     make: () => files.reload(),
   };
-  return [...(mayRestart ? [stop] : []), ...names.map(write), reload];
+  return [...(mayRestart ? lasting.filter((unit) => !off.includes(unit)).map(stop) : []), ...names.map(write), reload];
 }
 
-/** What starts at boot, and the agent now. */
+/** What starts at boot, and what runs all the time now; what is not asked for any more ends. */
 export function startUnits(units: OwnUnits): Change[] {
-  const { files } = units;
+  const { files, off } = units;
+  const isWanted = (unit: string): boolean => !off.includes(unit);
   const enable = (unit: string): Change => ({
     what: `enable ${unit}`,
     isNeeded: async () => !(await files.isEnabled(unit)),
     make: () => files.enable(unit),
   });
-  const start: Change = {
-    what: `start ${agentUnit}`,
-    isNeeded: async () => !(await files.isActive(agentUnit)) || (await differs(units, agentUnit)),
-    make: () => files.start(agentUnit),
-  };
-  return [...names.map(enable), start];
+  const start = (unit: string): Change => ({
+    what: `start ${unit}`,
+    isNeeded: async () => !(await files.isActive(unit)) || (await differs(units, unit)),
+    make: () => files.start(unit),
+  });
+  return [...ended(files, off), ...names.filter(isWanted).map(enable), ...lasting.filter(isWanted).map(start)];
 }
 
 /** The agent ends at its next safe point, and starts no more. */
-export function endUnits({ files }: Pick<OwnUnits, 'files'>): Change[] {
-  const ordered = [...names].reverse();
+export const endUnits = ({ files }: Pick<OwnUnits, 'files'>): Change[] => ended(files, [...names].reverse());
+
+function ended(files: UnitFiles, units: readonly string[]): Change[] {
   return [
-    ...ordered.map((unit) => ({
+    ...units.map((unit) => ({
       what: `disable ${unit}`,
       isNeeded: () => files.isEnabled(unit),
       make: () => files.disable(unit),
     })),
-    ...ordered.map((unit) => ({
+    ...units.map((unit) => ({
       what: `stop ${unit}`,
       isNeeded: () => files.isActive(unit),
       make: () => files.stop(unit),

@@ -4,13 +4,11 @@ import { isOurKeyLine } from '../drops/authorized-keys.ts';
 import { isErrno } from '../errors.ts';
 import type { Paths } from '../rules/paths.ts';
 import { isOurAccount, type UserAccount } from '../rules/transfer-account.ts';
-import { readAccounts } from '../system/accounts.ts';
 import type { Exec } from '../system/exec.ts';
 import { readIfThere, removeIfThere, writeFileAtomic } from '../system/files.ts';
-import { endProcessesOf, processesOf } from '../system/processes.ts';
 import { readUserAccount } from '../system/user-account.ts';
+import { accountRemoved } from './account-removal.ts';
 import type { Change } from './change.ts';
-import { changeAccounts } from './transfer-account.ts';
 
 export interface RemovalParts {
   readonly paths: Paths;
@@ -22,7 +20,10 @@ export interface RemovalParts {
 
 /** The door for drops, and who opened it. ORDER: no new login, then no old one, then no user. */
 export function doorRemoved(parts: RemovalParts): Change[] {
-  const account = parts.system ? [endSessions(parts), removeUser(parts), removeGroup(parts)] : [];
+  const { exec, user, paths } = parts;
+  const isOurs = (account: UserAccount): boolean => isOurAccount(account, paths.home);
+  const ending = `end what runs as ${user}, sessions of the other master too`;
+  const account = parts.system ? accountRemoved({ exec, user, isOurs, ending }) : [];
   return [removeKeyLine(parts), ...account, removeHome(parts)];
 }
 
@@ -30,11 +31,6 @@ export function doorRemoved(parts: RemovalParts): Change[] {
 export async function foreignAccount({ paths, system, user }: RemovalParts): Promise<UserAccount | undefined> {
   const account = system ? await readUserAccount(user) : undefined;
   return account === undefined || isOurAccount(account, paths.home) ? undefined : account;
-}
-
-async function ownAccount({ paths, user }: RemovalParts): Promise<UserAccount | undefined> {
-  const account = await readUserAccount(user);
-  return account !== undefined && isOurAccount(account, paths.home) ? account : undefined;
 }
 
 /** Lines of somebody else, if there are any; undefined: no file. */
@@ -56,32 +52,6 @@ function removeKeyLine(parts: RemovalParts): Change {
     },
   };
 }
-
-const endSessions = (parts: RemovalParts): Change => ({
-  what: `end what runs as ${parts.user}, sessions of the other master too`,
-  isNeeded: async () => {
-    const account = await ownAccount(parts);
-    return account !== undefined && (await processesOf(account.uid)).length > 0;
-  },
-  make: async () => {
-    const account = await ownAccount(parts);
-    if (account !== undefined) await endProcessesOf(account.uid);
-  },
-});
-
-const removeUser = (parts: RemovalParts): Change => ({
-  what: `remove the user ${parts.user}`,
-  isNeeded: async () => (await ownAccount(parts)) !== undefined,
-  make: () => changeAccounts(parts, 'userdel', [parts.user]),
-});
-
-// Most distributions remove it with its user.
-const removeGroup = (parts: RemovalParts): Change => ({
-  what: `remove the group ${parts.user}`,
-  isNeeded: async () =>
-    (await readUserAccount(parts.user)) === undefined && (await readAccounts()).gid(parts.user) !== undefined,
-  make: () => changeAccounts(parts, 'groupdel', [parts.user]),
-});
 
 /** Only where nothing of anybody lies in it. */
 function removeHome(parts: RemovalParts): Change {

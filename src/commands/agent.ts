@@ -9,6 +9,7 @@ import type { Hooks } from '../agent/hooks.ts';
 import { createHousekeeping, type Housekeeping } from '../agent/housekeeping.ts';
 import { endLeftQuiet } from '../agent/quiet.ts';
 import { findRival } from '../agent/rivals.ts';
+import { createServingTeller, type ServingTeller } from '../agent/serving.ts';
 import { createSilenceAlarm } from '../agent/silence.ts';
 import { toFailure, type Failure } from '../errors.ts';
 import { writeFileAtomic } from '../system/files.ts';
@@ -29,7 +30,7 @@ import { markStale } from '../drops/stream-state.ts';
 import { openLiveCa } from '../puppet/ca-live.ts';
 import { leapCrls } from '../puppet/ca-leap.ts';
 import { careForPeer, sessionsOf, switchKeys } from '../peer-work.ts';
-import { databasesDirectory, environmentDirectories, findCadir } from '../surroundings.ts';
+import { caOfAgents, caState, databasesDirectory, environmentDirectories, findCadir } from '../surroundings.ts';
 import { quietOf } from '../role-change-work.ts';
 import type { LoginSessions } from '../system/login-sessions.ts';
 import { createState } from '../system/state.ts';
@@ -64,7 +65,10 @@ export async function runAgent(
 async function liveAs(master: Master, signal: AbortSignal, progress?: (point: AgentPoint) => void): Promise<void> {
   const hooks = hooksOf(master);
   const told = createHookEvents(hooks, master.log, master.spare);
-  const agent = await agentOf(master, hooks, progress);
+  let changed = (): void => undefined;
+  const agent = await agentOf(master, { hooks, changed: () => changed() }, progress);
+  const teller = tellerOf(master, () => agent.view());
+  changed = teller.hint;
   const housekeeping = housekeepingOf(master, agent);
   const view = (): AgentView => ({ ...agent.view(), nearlyFull: housekeeping.nearlyFull() });
   const served = await serveAgent(master, agent, hooks, view);
@@ -79,6 +83,7 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Ag
     housekeeping.run(living),
     endQuiet(master, living),
     careForCode(codeCare(master, agent, hooks), living),
+    teller.run(living),
   ];
   try {
     await agent.run(signal);
@@ -90,7 +95,11 @@ async function liveAs(master: Master, signal: AbortSignal, progress?: (point: Ag
   }
 }
 
-async function agentOf(master: Master, hooks: Hooks, progress?: (point: AgentPoint) => void): Promise<Agent> {
+async function agentOf(
+  master: Master,
+  { hooks, changed }: { readonly hooks: Hooks; readonly changed: () => void },
+  progress?: (point: AgentPoint) => void,
+): Promise<Agent> {
   const log = master.log.forJob('agent');
   return createAgent({
     clock: master.clock,
@@ -115,6 +124,7 @@ async function agentOf(master: Master, hooks: Hooks, progress?: (point: AgentPoi
       ...(progress === undefined ? {} : { progress }),
     },
     entered: hooks.entered,
+    changed,
     between: () => switchKeys(master),
     workOf: async (role, epoch, fact) => {
       const ended = spokenPauses(await master.pauses.entered(role));
@@ -150,6 +160,19 @@ function housekeepingOf(master: Master, agent: Agent): Housekeeping {
     limits: { share: space.warn_percent / 100, enough: space.warn_below },
     wanted,
     elsewhere: async () => ({ cadir: await cadir(), databases: await databasesDirectory(master) }),
+  });
+}
+
+/** What load balancers are told. A CA that is not kept in sync is not ours to judge. */
+function tellerOf(master: Master, view: () => AgentView): ServingTeller {
+  const { jobs } = master.config;
+  const isOurs = jobs.sync_certs.enabled && jobs.update_passive_ca.enabled;
+  return createServingTeller({
+    ...{ place: master.webNotes, clock: master.clock, fact: master.paths.fact, view },
+    gate: () => master.spare.gate.read(),
+    ca: caOfAgents(master.config),
+    caReady: async () => (isOurs ? (await caState(master)).ready : undefined),
+    failed: (error) => master.log.failed('agent', master.session.explain(toFailure(error))),
   });
 }
 

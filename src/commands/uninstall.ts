@@ -4,6 +4,7 @@ import { unlimitUser } from '../agent/own-slice.ts';
 import { endUnits, removeUnits } from '../agent/own-units.ts';
 import { isThere, keptPlaces, purgeFiles, removeRun } from '../agent/purge.ts';
 import { doorRemoved, foreignAccount } from '../agent/removal.ts';
+import { webAccountRemoved } from '../agent/web-account.ts';
 import { demandRoot, openHost, openMaster, program, type Host } from '../app.ts';
 import { Failure, toFailure } from '../errors.ts';
 import { endInterruptedWork, interrupted, ownUnitsOf } from '../role-work.ts';
@@ -37,6 +38,7 @@ export async function uninstall(
   const removals = [
     ...(units === undefined ? [] : [...removeUnits(units), ...unlimitUser(units.files)]),
     ...doorRemoved(parts),
+    ...(host.system ? webAccountRemoved(host) : []),
     removeRun(host.paths),
     ...(postgres?.own?.changes ?? []),
     ...(purge ? purgeFiles(host.paths) : []),

@@ -8,6 +8,7 @@ import type { BrakeLimits } from '../rules/brake-limits.ts';
 import type { Exec } from '../system/exec.ts';
 import type { Postgres } from '../system/postgres.ts';
 import type { ServiceManager } from '../system/service-manager.ts';
+import type { SwitchNote } from '../system/web-notes.ts';
 
 /** What the configuration says of the jobs; times in milliseconds. */
 export interface JobSettings {
@@ -83,6 +84,8 @@ export interface SpareHost extends JobHost {
   readonly services: ServiceManager;
   readonly agentRuns: AgentRuns;
   readonly health: Health;
+  /** Tells load balancers of a switch of a database. */
+  readonly note: SwitchNote;
   readonly mayChown: boolean;
   readonly isServerStopped: () => Promise<boolean>;
   readonly adopted: () => Promise<boolean>;

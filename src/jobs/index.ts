@@ -229,7 +229,7 @@ export async function forgetRefused(
 }
 
 type OpenHost = Pick<SpareHost, 'paths' | 'admin'>;
-type SwitchHost = OpenHost & Pick<SpareHost, 'settings' | 'services' | 'agentRuns' | 'health'>;
+type SwitchHost = OpenHost & Pick<SpareHost, 'settings' | 'services' | 'agentRuns' | 'health' | 'note'>;
 type Named = readonly { readonly name: string }[];
 
 /** Databases in whose switch a crash may have come, whatever the configuration lists by now. */
@@ -264,6 +264,7 @@ const switchParts = (host: SwitchHost): SwitchParts => ({
   services: host.services,
   agentRuns: host.agentRuns,
   health: host.health,
+  note: host.note,
   limits: host.settings.limits,
 });
 

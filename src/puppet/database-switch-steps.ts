@@ -27,6 +27,7 @@ export function forwardSteps(tools: SwitchTools, standing: Standing, args: Switc
       do: () => standing.use((session) => carryOver(session, database, staging)),
       isDone: never,
     },
+    { name: 'tell who asks', do: () => tools.note.begin(database), isDone: never },
     { ...stopServices(tools, args, 'stop services'), undo: () => startServices(tools, args) },
     {
       name: 'place key files',

@@ -7,6 +7,7 @@ import { recover, runOperation, type Journal, type Operation } from '../system/j
 import type { JobLog } from '../system/log.ts';
 import type { Postgres } from '../system/postgres.ts';
 import type { ServiceManager } from '../system/service-manager.ts';
+import type { SwitchNote } from '../system/web-notes.ts';
 import type { AgentRuns } from './agent-runs.ts';
 import { findByOid, findDatabase } from './database-facts.ts';
 import { createStanding, type Standing } from './database-standing.ts';
@@ -43,6 +44,8 @@ export interface SwitchTools {
   readonly agentRuns: AgentRuns;
   readonly health: Health;
   readonly keyFiles: KeyFiles;
+  /** Load balancers are told from right before the services stop until all is as it was. */
+  readonly note: SwitchNote;
   readonly clock: Clock;
   readonly log: JobLog;
   /** Asked right before the database is closed, and again before the renames. */
@@ -91,6 +94,7 @@ export async function recoverSwitch(tools: SwitchTools, journal: Journal): Promi
   if (open === undefined) return { kind: 'nothing' };
   const args = open.args as SwitchArgs;
   await using standing = createStanding(tools.admin);
+  await tools.note.begin(args.database); // services may be stopped
   if (args.way === 'back') {
     await bringingBack(tools, args, () => goBack(tools, journal, standing, args));
     return { kind: 'went back', why: args.why ?? '', args };
@@ -190,7 +194,7 @@ async function directionNow(standing: Standing, args: SwitchArgs): Promise<'fini
   throw new Failure('config', 'cannot end an interrupted switch', { where: args.database, why, hint });
 }
 
-// INVARIANT: no error of ours leaves a service stopped that we stopped. Each gets its start, whatever the others do.
+// INVARIANT: no error of ours leaves a service stopped that we stopped. Each gets its start, whatever the others do; then agents may come.
 async function bringingBack<Value>(tools: SwitchTools, args: SwitchArgs, work: () => Promise<Value>): Promise<Value> {
   try {
     return await work();
@@ -201,6 +205,8 @@ async function bringingBack<Value>(tools: SwitchTools, args: SwitchArgs, work: (
       );
     }
     throw error;
+  } finally {
+    await tools.note.end();
   }
 }
 

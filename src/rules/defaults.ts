@@ -35,7 +35,7 @@ const common = {
   },
   space: { warn_percent: 10, warn_below: '5GB' },
   deadman: { every: '5m', timeout: '10s' },
-  web: { page_listen: '127.0.0.1:8186', health_listen: 'off' },
+  web: { page_listen: '127.0.0.1:8186', health_listen: 'off', puppetserver: '127.0.0.1:8140' },
   classifier: { auth: 'certificate', host_map: {}, infrastructure_groups: [] },
   services: { manager: 'systemd', commands: {} },
   remote_role_changes: true,

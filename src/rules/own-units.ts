@@ -4,6 +4,8 @@ import { isKeptReadOnly } from './sandbox.ts';
 
 export const agentUnit = 'pe-failover.service';
 export const recoverUnit = 'pe-failover-recover.service';
+export const webUnit = 'pe-failover-web.service';
+export const ownUnits = [recoverUnit, agentUnit, webUnit] as const;
 
 export interface UnitWords {
   /** Directory of the program. */
@@ -18,12 +20,15 @@ export interface UnitWords {
   readonly sandbox: string;
   /** Paths that are written to, some of which may lie where the sandbox lets nobody write. */
   readonly files: readonly string[];
+  /** Arguments of the web process, which may not read the configuration, and its user. */
+  readonly web: readonly string[];
+  readonly webUser: string;
 }
 
 /** A unit's text, of its template. Throws `config` for a path that systemd would read otherwise. */
 export function unitText(template: string, words: UnitWords): string {
-  const { program, journal, postgresql, services, sandbox, files } = words;
-  const unsafe = [program, journal].find((path) => !isSafePath(path));
+  const { program, journal, postgresql, services, sandbox, files, web, webUser } = words;
+  const unsafe = [program, journal].find((path) => !isSafePath(path)) ?? web.find((word) => !isSafeWord(word));
   if (unsafe !== undefined) {
     const hint = 'Use a path of letters, digits, dots and dashes';
     throw new Failure('config', 'path cannot stand in a unit of systemd', { where: unsafe, hint });
@@ -35,10 +40,13 @@ export function unitText(template: string, words: UnitWords): string {
     postgresql: postgresql.join(' '),
     services: unitsOf(services).join(' '),
     writable: writableIn(files).join(' '),
+    web: web.join(' '),
+    webUser,
   }).reduce((text, [name, word]) => text.replaceAll(`{${name}}`, word), template);
   return filled.replaceAll(/ +$/gm, '');
 }
 
+const isSafeWord = (word: string): boolean => /^[A-Za-z0-9._/@:[\]-]+$/.test(word);
 const isSafePath = (path: string): boolean => /^[A-Za-z0-9._/@-]+$/.test(path);
 
 /**

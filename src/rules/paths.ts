@@ -50,6 +50,8 @@ export interface Paths {
   readonly events: string;
   readonly run: string;
   readonly control: string;
+  /** What the web process may see. */
+  readonly web: string;
   /** Home of the transfer user. */
   readonly home: string;
   readonly authorizedKeys: string;
@@ -84,6 +86,7 @@ export function pathsFor(root: string, run: string): Paths {
     events: below('/var/log/puppetlabs/pe_failover/events.jsonl'),
     run,
     control: `${run}/control.sock`,
+    web: `${run}/web`,
     home,
     authorizedKeys: `${home}/.ssh/authorized_keys`,
   };

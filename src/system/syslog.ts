@@ -12,6 +12,10 @@ export const loggerCommand: readonly string[] = [
   'pe-failover',
 ];
 
+/** Below a root of its own the lines still go to syslog's program, but a test or demo may have no syslog. */
+export const loggerOf = (root: string): readonly string[] =>
+  root === '/' ? loggerCommand : ['logger', '--no-act', '--prio-prefix', '-t', 'pe-failover'];
+
 export interface SyslogOptions {
   readonly command: readonly string[];
   /** Lines kept while no child takes them; the oldest go first. */

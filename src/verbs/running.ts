@@ -35,4 +35,26 @@ export const running: readonly Verb[] = [
         signal,
       ),
   },
+  {
+    command: 'web',
+    describe: 'Answer load balancers',
+    hidden: true,
+    options: {
+      'health-listen': value('web.health_listen of the configuration'),
+      puppetserver: value('web.puppetserver of the configuration'),
+      certname: value('Of this master'),
+      ca: value("File of the CA's certificate"),
+      notes: value('Directory of what the agent tells'),
+    },
+    run: async (given, signal) => {
+      const options = {
+        health: text(given['health-listen']) ?? 'off',
+        puppetserver: text(given['puppetserver']) ?? '127.0.0.1:8140',
+        certname: text(given['certname']) ?? '',
+        ca: text(given['ca']) ?? '',
+        notes: text(given['notes']) ?? '',
+      };
+      return (await import('../commands/web.ts')).web(root(given), options, signal);
+    },
+  },
 ];

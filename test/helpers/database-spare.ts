@@ -10,6 +10,7 @@ import { createKeyFiles } from '../../src/puppet/key-files.ts';
 import { defaultVolatile } from '../../src/rules/volatile.ts';
 import { exec } from '../../src/system/exec.ts';
 import { systemClock } from '../../src/system/clock.ts';
+import { createSwitchNote } from '../../src/system/web-notes.ts';
 import { createServiceCommands } from '../../src/system/service-manager.ts';
 import { endAll, serviceCommands, serviceHealth, servicePid } from './database-service.ts';
 import { privateDirectory, restoreRole, type Cluster } from './postgres-cluster.ts';
@@ -89,6 +90,7 @@ export function switchTools({ socket, bin, runAs, home, services, database }: Sp
     agentRuns: createAgentRuns({ puppet: join(home, 'puppet'), stateDirectory: home }, exec, systemClock),
     health: serviceHealth(services),
     keyFiles: createKeyFiles({ root: join(home, 'root'), waiting: join(home, 'waiting'), kept: join(home, 'kept') }),
+    note: createSwitchNote({ directory: home, ownership: { mode: 0o600 } }, () => new Date()),
     clock: systemClock,
     log: quiet,
     fence: async () => undefined,

@@ -29,7 +29,8 @@ function filesLeft({ root }: AgentMaster): string[] {
     ...names(outbox).flatMap((stream) => names(join(outbox, stream)).filter((name) => name.startsWith('.'))),
     ...names(journal),
     ...names(work).flatMap((job) => names(join(work, job))),
-    ...names(run).filter((name) => !['control.sock', 'ssh-hot', 'ssh-bulk'].includes(name)),
+    ...names(run).filter((name) => !['control.sock', 'ssh-hot', 'ssh-bulk', 'web'].includes(name)),
+    ...names(join(run, 'web')).filter((name) => name === 'switch.json'),
   ].map((what) => `${root}: ${what}`);
 }
 

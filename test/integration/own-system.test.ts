@@ -5,7 +5,7 @@ import { machine, pairingLineOf, type OwnSystem } from '../helpers/own-system.ts
 
 const line = await pairingLineOf('mastera.test');
 const asSpare = ['install', '--passive', '--auth-key', line];
-const units = ['pe-failover.service', 'pe-failover-recover.service'];
+const units = ['pe-failover.service', 'pe-failover-recover.service', 'pe-failover-web.service'];
 
 function dressOf(own: OwnSystem, path: string): string {
   const { mode, uid, gid } = lstatSync(own.path(path));
@@ -36,7 +36,6 @@ const dress: Readonly<Record<string, readonly string[]>> = {
       'key-files',
       'work',
     ].map((name) => `/var/lib/pe_failover/${name}`),
-    '/run/pe_failover',
   ],
   'root:root 600': ['pe_failover.yaml', 'keys/transfer', 'keys/signing.pem'].map(
     (name) => `/etc/puppetlabs/pe_failover/${name}`,
@@ -46,6 +45,8 @@ const dress: Readonly<Record<string, readonly string[]>> = {
     ...units.map((unit) => `/etc/systemd/system/${unit}`),
   ],
   'root:root 755': ['/home/pe-transfer', '/opt/puppetlabs/facter/facts.d'],
+  'root:pe-failover 710': ['/run/pe_failover'],
+  'root:pe-failover 750': ['/run/pe_failover/web'],
   'root:pe-transfer 710': ['/var/lib/pe_failover', '/var/lib/pe_failover/state'],
   'root:pe-transfer 750': ['/var/lib/pe_failover/state/receipts', '/home/pe-transfer/.ssh'],
   'root:pe-transfer 640': [
@@ -63,7 +64,7 @@ const moving = /hello\.json|events\.jsonl/;
 const still = (own: OwnSystem): Map<string, string> =>
   new Map([...own.written()].filter(([path]) => !moving.test(path)));
 
-it('gives every file the owner and mode that it must have, and systemd two units', async (context) => {
+it('gives every file the owner and mode that it must have, and systemd its units', async (context) => {
   await using own = await machine(context);
   const { code, output } = own.command(...asSpare);
   expect(code, output).toBe(0);
@@ -157,6 +158,30 @@ it('leaves the agent alone with --no-start, and starts it without', async (conte
   expect(own.systemctl()).toContain('start -- pe-failover.service');
 });
 
+it('has a web process that is asked for, as a user who reads nothing of ours but what it is told, until it is not', async (context) => {
+  await using own = await machine(context);
+  const config = own.read('/etc/puppetlabs/pe_failover/pe_failover.yaml');
+  const ask = (listen: string): string[] => {
+    own.write('/etc/puppetlabs/pe_failover/pe_failover.yaml', `${config}web: {health_listen: "${listen}"}\n`, 0o600);
+    own.systemctl();
+    expect(own.command(...asSpare).code).toBe(0);
+    return own.systemctl().filter((call) => call.includes('web'));
+  };
+  const unit = 'pe-failover-web.service';
+  expect(ask('off')).toEqual([]);
+  expect(ask('127.0.0.1:8187')).toEqual([`enable ${unit}`, `start -- ${unit}`]);
+  expect(own.read(`/etc/systemd/system/${unit}`)).toContain(' --health-listen 127.0.0.1:8187 ');
+  expect(ask('[::1]:8188')).toEqual([`stop -- ${unit}`, `start -- ${unit}`]);
+  const as = (line: string): number | null =>
+    own.run('setpriv', '--reuid=pe-failover', '--regid=pe-failover', '--clear-groups', 'sh', '-c', line).code;
+  expect(as('ls /run/pe_failover/web')).toBe(0);
+  for (const path of ['/run/pe_failover', '/var/lib/pe_failover', '/etc/puppetlabs/pe_failover', '/root'])
+    expect(as(`ls ${path}`), path).not.toBe(0);
+  expect(as('touch /run/pe_failover/web/serving.json')).not.toBe(0);
+  expect(ask('off')).toEqual([`disable ${unit}`, `stop -- ${unit}`]);
+  expect(ask('off')).toEqual([]);
+});
+
 it('starts an agent that runs by an older text anew', async (context) => {
   await using own = await machine(context);
   own.command(...asSpare);
@@ -221,4 +246,4 @@ it('is finished by the next one wherever it is killed', async (context) => {
     [...machine.written()].map(([path, what]) => `${path} ${what.split(' ').slice(0, 3).join(' ')}`).sort();
   expect(shape(own)).toEqual(shape(whole));
   expect(own.command(...asSpare).output).toContain('Nothing to change');
-});
+}, 180_000);

@@ -12,7 +12,7 @@ const packages = [
   ...['iproute2', 'iputils-ping', 'nftables', 'ethtool', 'python3-minimal', 'procps', 'psmisc', 'less', 'libfaketime'],
 ];
 /** In apt's cache but not installed: a host installs them as an admin would, without a network. */
-const offered = ['puppetserver'];
+const offered = ['puppetserver', 'haproxy'];
 const quiet = ['cron', 'puppet'];
 const masked = [
   ...['systemd-udevd.service', 'systemd-udev-trigger.service', 'systemd-networkd-wait-online.service'],

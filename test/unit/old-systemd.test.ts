@@ -70,6 +70,8 @@ const words = {
   services: ['pe-console-services', 'pe-puppetdb'],
   sandbox: template('sandbox.conf'),
   files: ['/usr/local/etc/a/key'],
+  web: [],
+  webUser: 'pe-failover',
 };
 const texts = [
   ...[agentUnit, recoverUnit].map((name) => unitText(template(name), words)),

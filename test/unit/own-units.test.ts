@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { withoutFacts } from '../../src/rules/fact-text.ts';
-import { agentUnit, postgresqlUnits, recoverUnit, unitText } from '../../src/rules/own-units.ts';
+import { agentUnit, ownUnits, postgresqlUnits, recoverUnit, unitText, webUnit } from '../../src/rules/own-units.ts';
 import { isReadOnlyIn, sandboxNotMade } from '../../src/rules/sandbox.ts';
 import { accountFaults, isOurAccount, type UserAccount } from '../../src/rules/transfer-account.ts';
 
@@ -14,14 +14,21 @@ const words = {
   services: ['pe-console-services', 'pe-console-services', 'other.target', 'no unit at all'],
   sandbox: template('sandbox.conf'),
   files: ['/etc/secret', '/usr/local/etc/a/key', '/usr/local/etc/a/other/', '/usr/a b/key', '/usr', '/boot/x'],
+  web: ['--health-listen', '[::]:8187', '--ca', '/etc/ssl/ca.pem'],
+  webUser: 'pe-failover',
 };
 
 describe('units', () => {
   it('have every word in its place', () => {
-    for (const unit of [agentUnit, recoverUnit]) expect(unitText(template(unit), words)).not.toMatch(/[{}]/);
+    for (const unit of ownUnits) expect(unitText(template(unit), words)).not.toMatch(/[{}]/);
     expect(unitText(template(agentUnit), words)).toContain(
       'ExecStartPre=/opt/pe_failover/bin/pe-failover check --quick\n',
     );
+    const web = unitText(template(webUnit), words);
+    expect(web).toContain(
+      '\nExecStart=/opt/pe_failover/bin/pe-failover web --health-listen [::]:8187 --ca /etc/ssl/ca.pem\n',
+    );
+    expect(web).toContain('\nUser=pe-failover\n');
   });
 
   it('order the recovery behind PostgreSQL and before what a switch may stop', () => {
@@ -40,6 +47,8 @@ describe('units', () => {
   it('refuse a path that systemd would read otherwise', () => {
     for (const program of ['/opt/with blank', '/opt/100%', '/opt/"x"'])
       expect(() => unitText(template(agentUnit), { ...words, program })).toThrow('cannot stand in a unit');
+    for (const word of ['a b', '%h', '$HOME', '"x"'])
+      expect(() => unitText(template(webUnit), { ...words, web: [word] })).toThrow('cannot stand in a unit');
   });
 });
 

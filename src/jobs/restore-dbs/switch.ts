@@ -113,6 +113,7 @@ const switchTools = (tools: SwitchParts, context: SwitchContext): SwitchTools =>
   agentRuns: tools.agentRuns,
   health: tools.health,
   keyFiles: tools.keyFiles,
+  note: tools.note,
   clock: context.clock,
   log: context.log,
   fence: context.fence,

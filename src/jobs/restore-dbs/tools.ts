@@ -9,6 +9,7 @@ import type { BrakeLimits } from '../../rules/brake-limits.ts';
 import type { Journal } from '../../system/journal.ts';
 import type { Postgres } from '../../system/postgres.ts';
 import type { ServiceManager } from '../../system/service-manager.ts';
+import type { SwitchNote } from '../../system/web-notes.ts';
 
 export interface RestoredDatabase {
   readonly name: string;
@@ -35,6 +36,7 @@ export interface SwitchParts {
   readonly agentRuns: AgentRuns;
   readonly health: Health;
   readonly keyFiles: KeyFiles;
+  readonly note: SwitchNote;
   readonly limits?: SwitchTools['limits'];
 }
 
