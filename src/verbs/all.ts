@@ -2,7 +2,8 @@ import { deciding } from './deciding.ts';
 import { installing } from './installing.ts';
 import { looking } from './looking.ts';
 import { running } from './running.ts';
+import { sparing } from './sparing.ts';
 import type { Verb } from './verb.ts';
 
 /** In the order of --help. */
-export const verbs: readonly Verb[] = [...installing, ...running, ...looking, ...deciding];
+export const verbs: readonly Verb[] = [...installing, ...sparing, ...running, ...looking, ...deciding];
