@@ -34,7 +34,7 @@ export const doors = {
   chokidar: ['src/system/watch.ts'],
   pg: ['src/system/postgres.ts'],
   rsync: ['src/system/rsync.ts'],
-  ssh2: ['src/system/ssh-host-key.ts'],
+  ssh2: ['src/system/ssh-host-key.ts', 'src/system/ssh-login.ts'],
   winston: ['src/system/log.ts'],
   'node-cron': ['src/system/clock.ts'],
   yaml: ['src/config.ts', 'src/system/fact.ts'],

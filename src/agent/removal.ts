@@ -34,12 +34,13 @@ export async function foreignAccount({ paths, system, user }: RemovalParts): Pro
 }
 
 /** Lines of somebody else, if there are any; undefined: no file. */
-async function foreignLines({ paths }: RemovalParts): Promise<string[] | undefined> {
+async function foreignLines({ paths }: Pick<RemovalParts, 'paths'>): Promise<string[] | undefined> {
   const text = await readIfThere(paths.authorizedKeys);
   return text?.split('\n').filter((line) => line !== '' && !isOurKeyLine(line));
 }
 
-function removeKeyLine(parts: RemovalParts): Change {
+/** Nobody logs in any more. */
+export function removeKeyLine(parts: Pick<RemovalParts, 'paths'>): Change {
   const { authorizedKeys } = parts.paths;
   return {
     what: `remove our line from ${authorizedKeys}`,

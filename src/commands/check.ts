@@ -6,6 +6,7 @@ import { Failure, toFailure } from '../errors.ts';
 import { ownUnitsOf, senderTo, settingsOf } from '../role-work.ts';
 import { caState, classifierOf, tryDatabase } from '../surroundings.ts';
 import { noEpoch } from '../drops/epoch-book.ts';
+import { findNative } from '../rules/native-dr.ts';
 import { programVersion } from '../rules/program.ts';
 import { counted } from '../rules/spoken.ts';
 import { readRole } from '../system/fact.ts';
@@ -62,6 +63,8 @@ async function checksOf(host: Host, master: Master): Promise<Check[]> {
       name: 'classifier',
       run: async (signal) => `${(await classifierOf(master).groups(signal)).length} groups`,
     });
+  if (config.jobs.nc_dump.enabled && config.platform === 'pe')
+    checks.push({ name: "PE's own DR", run: (signal) => tryNative(master, signal) });
   for (const database of settingsOf(master).databases) {
     checks.push({
       name: `database ${database.name}`,
@@ -97,6 +100,15 @@ const spareCheck = (master: Master, name: string): Check => ({
     }
   },
 });
+
+async function tryNative(master: Master, signal: AbortSignal): Promise<string> {
+  const { certname, config } = master;
+  const groups = await classifierOf(master).groups(signal);
+  const found = findNative({ groups, own: certname, databases: config.databases.length > 0 });
+  const problems = found.filter(({ verdict }) => verdict === 'bad');
+  if (problems.length === 0) return found.map(({ says }) => says).join('; ');
+  throw new AggregateError(problems.map(({ says, hint = '' }) => new Failure('config', says, { hint })));
+}
 
 async function tryCa(master: Master, asSpare: boolean): Promise<string> {
   const { ready, why } = await caState(master);

@@ -1,6 +1,6 @@
 import { Failure, toFailure } from '../errors.ts';
 import { canonicalGroups, parseGroups, type Group } from '../rules/groups.ts';
-import { digestOf, isJsonObject, parseJson } from '../rules/json.ts';
+import { canonicalJson, digestOf, isJsonObject, parseJson, type JsonObject } from '../rules/json.ts';
 import type { Clock } from '../system/clock.ts';
 import type { HttpClient } from '../system/http-client.ts';
 import { waitUntilRunning } from './services-status.ts';
@@ -33,6 +33,11 @@ export interface Classifier {
    */
   probe(signal: AbortSignal): Promise<Probe>;
   groups(signal: AbortSignal): Promise<readonly Group[]>;
+  /**
+   * Changes values of one group, null taking one out, if it still is as it was read. Throws a Failure behind which is a status
+   * 409 where somebody edited it since (PE from 2018 on).
+   */
+  update(group: Group, delta: JsonObject, signal: AbortSignal): Promise<void>;
   /** Replaces the whole tree, in one transaction on the server: all of it or nothing. */
   importHierarchy(groups: readonly Group[], signal: AbortSignal): Promise<void>;
   /** Has the classifier read its class list from Puppet Server again; returns when it says that it did. */
@@ -59,6 +64,11 @@ export function createClassifier(settings: ClassifierSettings): Classifier {
   return {
     probe,
     groups: async (signal) => (await probe(signal)).groups(),
+    update: async (group, delta, signal) => {
+      const serial = group['serial_number'];
+      const body = canonicalJson(serial === undefined ? delta : { ...delta, serial_number: serial });
+      await http({ method: 'POST', url: `${url}/groups/${group.id}`, body, signal, accept: [200] });
+    },
     importHierarchy: async (groups, signal) => {
       const body = canonicalGroups(groups);
       const accept = [204];

@@ -14,6 +14,13 @@ export function setFacts(text: string, facts: Readonly<Record<string, string>>):
 const isWord = (value: string): boolean => /^(y|n|yes|no|on|off|true|false|null)$/i.test(value);
 const isPlain = (value: string): boolean => /^[A-Za-z][A-Za-z0-9.-]*$/.test(value) && !isWord(value);
 
+/** The text without these facts, everything else of it left as it is. */
+export const unsetFacts = (text: string, names: readonly string[]): string =>
+  text
+    .split('\n')
+    .filter((line) => !names.some((name) => line.startsWith(`${name}:`)))
+    .join('\n');
+
 /** The text without our facts; undefined where no other fact is left. */
 export function withoutFacts(text: string): string | undefined {
   const lines = text.split('\n').filter((line) => !line.startsWith('pe_failover_'));

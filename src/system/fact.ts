@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseDocument } from 'yaml';
 import { Failure, isErrno, toFailure } from '../errors.ts';
-import { setFacts } from '../rules/fact-text.ts';
+import { setFacts, unsetFacts } from '../rules/fact-text.ts';
 import { judgeRole, sameRole, type FactFile, type Role } from '../rules/role.ts';
 import type { Clock } from './clock.ts';
 import type { Watching, WatchListener } from './watch.ts';
@@ -119,6 +119,22 @@ export function withFacts(text: string, facts: Readonly<Record<string, string>>,
     why,
     hint: `Write them there by hand: ${lines.join(', ')}`,
   });
+}
+
+/** Without these facts. Throws `config` where the text is in another form than a fact a line. */
+export function withoutTheseFacts(text: string, names: readonly string[], path: string): string {
+  const changed = unsetFacts(text, names);
+  if (names.every((name) => factIn(changed, name) === undefined)) return changed;
+  const why = 'it is not one fact a line';
+  const hint = `Take them out by hand: ${names.join(', ')}`;
+  throw new Failure('config', 'the facts cannot be taken out of the file', { where: path, why, hint });
+}
+
+/** The text of one fact; undefined where it is none. */
+export function factIn(text: string, name: string): string | undefined {
+  const read = parseFact(text);
+  const value = (Object(read.kind === 'read' ? read.value : undefined) as Readonly<Record<string, unknown>>)[name];
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 /** Whatever it holds: what no YAML can be made of is unreadable. */

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 import { Listr } from 'listr2';
 
 /** Where a person reads and answers; without one, plain lines. */
@@ -34,6 +35,20 @@ export function openTerminal(): Terminal {
     follow: isInteractive ? animated : (tasks) => plain(tasks, say),
   };
 }
+
+/** What is typed is not shown. Only where somebody is there. */
+export async function askSecret(question: string, signal: AbortSignal): Promise<string> {
+  process.stdout.write(question);
+  const asking = createInterface({ input: process.stdin, output: new Writable({ write: nowhere }), terminal: true });
+  try {
+    return await asking.question('', { signal });
+  } finally {
+    asking.close();
+    process.stdout.write('\n');
+  }
+}
+
+const nowhere = (_chunk: unknown, _encoding: unknown, done: () => void): void => done();
 
 async function plain(tasks: readonly Task[], say: (line: string) => void): Promise<void> {
   for (const [n, { title, run }] of tasks.entries()) {

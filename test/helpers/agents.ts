@@ -105,7 +105,8 @@ function endConnections(root: string): void {
     spawnSync('ssh', ['-F', '/dev/null', '-S', join(run, name), '-O', 'exit', 'x'], { stdio: 'ignore' });
 }
 
-async function prepare(base: string, name: 'a' | 'b', peerPort: number): Promise<AgentMaster> {
+/** A master that is configured, and not installed. */
+export async function prepare(base: string, name: 'a' | 'b', peerPort: number): Promise<AgentMaster> {
   const root = join(base, name);
   const cadir = join(root, 'ca');
   mkdirSync(join(root, 'etc/puppetlabs/pe_failover'), { recursive: true });
