@@ -52,6 +52,7 @@ const top = {
     '**/config.ts',
     '**/role-work.ts',
     '**/order-work.ts',
+    '**/audit-work.ts',
     '**/procedure-work.ts',
     '**/surroundings.ts',
   ],

@@ -1,17 +1,21 @@
 import type { AgentView } from './agent/agent.ts';
 import type { OrderHandler } from './agent/order-desk.ts';
 import type { Master } from './app.ts';
+import { auditHere, readAuditArgs } from './audit-work.ts';
 import { noEpoch } from './drops/epoch-book.ts';
 import { knownPeer } from './drops/greeter.ts';
 import { give, type OrderOptions } from './drops/orders.ts';
 import type { Greeting } from './drops/peer.ts';
 import { Failure } from './errors.ts';
 import { reportOf, senderTo, settingsOf } from './role-work.ts';
+import { packedAudit } from './rules/audit.ts';
 import { createState } from './system/state.ts';
 
 /** What this root does for the other one, by the verb of its order. */
 export const orderHandlers = (master: Master, view: () => AgentView): Readonly<Record<string, OrderHandler>> => ({
   status: () => reportOf(master, view()),
+  audit: async ({ args }, _tell, signal) =>
+    packedAudit(await auditHere(master, await reportOf(master, view()), { ...readAuditArgs(args), signal })),
 });
 
 /** The other master, for a command beside the agent. */

@@ -9,7 +9,7 @@ import { dataDirectory } from './puppet/database-facts.ts';
 import { dropOwnDatabase, dropOwnRole, findOwn } from './puppet/database-removal.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
-import { printSetting, type PuppetPlace } from './puppet/settings.ts';
+import { printSetting, printSettings, type PuppetPlace } from './puppet/settings.ts';
 import { unmatchedPatterns } from './puppet/volatile-patterns.ts';
 import { whyCaIsForeign } from './rules/receipt.ts';
 import { readCertificates } from './system/certificates.ts';
@@ -41,10 +41,24 @@ const placeOf = (master: Master): PuppetPlace => ({
 export const stateDirectory = (master: Master): Promise<string> =>
   printSetting(master.exec, placeOf(master), 'statedir');
 
+/** Puppet's own directory of certificates and keys. */
+const sslDirectory = ({ config, below }: Master): string =>
+  config.paths.ssldir ?? below(config.platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
+
+/** Where the certificate of this master lies. */
+export const ownCertificate = (master: Master): string => join(sslDirectory(master), 'certs', `${master.certname}.pem`);
+
+/** Several settings of Puppet, as one section has them. */
+export const settingsOfPuppet = (
+  master: Master,
+  names: readonly string[],
+  section: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> => printSettings(master.exec, placeOf(master), names, { section, signal });
+
 function httpOf(master: Master): HttpClient {
   const { config, certname } = master;
-  const ssl =
-    config.paths.ssldir ?? (config.platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
+  const ssl = sslDirectory(master);
   const token = config.classifier.auth === 'token' ? config.classifier.token_file : undefined;
   const identity =
     token === undefined

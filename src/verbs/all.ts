@@ -1,3 +1,4 @@
+import { comparing } from './comparing.ts';
 import { deciding } from './deciding.ts';
 import { installing } from './installing.ts';
 import { looking } from './looking.ts';
@@ -5,4 +6,4 @@ import { running } from './running.ts';
 import type { Verb } from './verb.ts';
 
 /** In the order of --help. */
-export const verbs: readonly Verb[] = [...installing, ...running, ...looking, ...deciding];
+export const verbs: readonly Verb[] = [...installing, ...running, ...looking, ...comparing, ...deciding];

@@ -1,0 +1,45 @@
+import { lstat, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isErrno } from '../errors.ts';
+import type { FileAudit } from '../rules/audit.ts';
+import { isHostFile, knownFiles, type KnownFile } from '../rules/known-files.ts';
+import { listDirectory } from '../system/files.ts';
+import type { Mac } from '../system/keyed-digest.ts';
+
+export interface FilesAuditOrder {
+  /** What all paths are below. */
+  readonly root: string;
+  /** Absolute, as in the configuration. */
+  readonly listed: readonly string[];
+  readonly mac: Mac;
+  readonly signal: AbortSignal;
+}
+
+const mostFiles = 5_000;
+const mostBytes = 16 * 1024 * 1024;
+
+/** The files that both masters should have alike, each by its mac. What is larger than some MB is told by its size. */
+export async function auditFiles(order: FilesAuditOrder): Promise<FileAudit[]> {
+  const { root, listed, mac, signal } = order;
+  const found = new Map<string, FileAudit>();
+  const visit = async (path: string, kind: KnownFile['kind']): Promise<void> => {
+    signal.throwIfAborted();
+    if (found.has(path) || found.size >= mostFiles || isHostFile(path)) return;
+    const here = join(root, path);
+    const stat = await lstat(here).catch(orGone);
+    if (stat === undefined) return;
+    if (stat.isDirectory()) {
+      for (const name of await listDirectory(here)) await visit(join(path, name), kind);
+    } else if (stat.isFile()) {
+      const content = stat.size > mostBytes ? `${stat.size} bytes` : await readFile(here).catch(orGone);
+      if (content !== undefined) found.set(path, { path, kind, mac: mac(content), mode: stat.mode & 0o7777 });
+    }
+  };
+  for (const { path, kind } of knownFiles) await visit(path, kind);
+  for (const path of listed) await visit(path, 'listed');
+  return [...found.values()];
+}
+
+function orGone(error: unknown): undefined {
+  if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error;
+}
