@@ -16,6 +16,7 @@ import { settingsOf } from './role-work.ts';
 import type { Audit, BetweenAudit, CaAudit, CertificateAudit, ClassifierAudit, DatabaseAudit } from './rules/audit.ts';
 import { fieldsOf } from './rules/fields.ts';
 import type { HostPair } from './rules/host-map.ts';
+import type { KnownFile } from './rules/known-files.ts';
 import { parseMadeHere } from './rules/made-here.ts';
 import { programVersion } from './rules/program.ts';
 import { whenLive } from './rules/waiting.ts';
@@ -47,6 +48,7 @@ export async function auditHere(master: Master, report: StatusReport, order: Aud
   const role = report.role === 'active' || report.role === 'passive' ? report.role : 'suspended';
   const epoch = report.epoch === undefined ? {} : { epoch: report.epoch };
   const { root } = master.paths;
+  const settings = settingsSource(master);
   const wants = (part: keyof Audit): boolean => order.parts?.includes(part) !== false;
   const wanted = <Value>(part: keyof Audit, source: Source<Value>): Source<Value> => (wants(part) ? source : notAsked);
   return await gatherAudit({
@@ -59,13 +61,17 @@ export async function auditHere(master: Master, report: StatusReport, order: Aud
       certificate: wanted('certificate', () => certificateOf(master)),
       classifier: wanted('classifier', classifierSource(master, order, role, mac)),
       databases: new Map(wants('databases') ? databaseSources(master, role, mac) : []),
-      files: wanted('files', (signal) => auditFiles({ root, listed: settingsOf(master).sentFiles, mac, signal })),
-      environments: wanted('environments', async (signal) =>
-        auditEnvironments({ directories: await environmentDirectories(master, signal), mac, signal }),
-      ),
+      files: wanted('files', async (signal) => {
+        const [environments, named] = await placesOf(master, settings, signal);
+        return await auditFiles({ root, listed: settingsOf(master).sentFiles, named, environments, mac, signal });
+      }),
+      environments: wanted('environments', async (signal) => {
+        const [directories] = await placesOf(master, settings, signal);
+        return await auditEnvironments({ directories, mac, signal });
+      }),
       gems: wanted('gems', () => auditGems(root)),
       builds: wanted('builds', (signal) => buildsOf(master, signal)),
-      settings: wanted('settings', settingsSource(master)),
+      settings: wanted('settings', settings),
       between: () => betweenOf(master, report),
     },
   });
@@ -139,14 +145,21 @@ function databaseSources(master: Master, role: Audit['role'], mac: Mac): [string
   ]);
 }
 
-async function environmentDirectories(master: Master, signal: AbortSignal): Promise<string[]> {
-  const usual =
-    master.config.platform === 'debian' ? '/etc/puppet/code/environments' : '/etc/puppetlabs/code/environments';
-  const source = settingsSource(master);
-  const said = typeof source === 'function' ? await source(signal).catch(() => undefined) : undefined;
-  const path = said?.get('environmentpath') ?? '';
-  const directories = path.split(':').filter((one) => one.startsWith('/'));
-  return (directories.length > 0 ? directories : [usual]).map((one) => master.below(one));
+/** Where environments lie, and files that the settings name. A puppet that does not answer leaves the usual places. */
+async function placesOf(
+  { config, below }: Master,
+  settings: Source<ReadonlyMap<string, string>>,
+  signal: AbortSignal,
+): Promise<[string[], KnownFile[]]> {
+  const usual = config.platform === 'debian' ? '/etc/puppet/code/environments' : '/etc/puppetlabs/code/environments';
+  const said = typeof settings === 'function' ? await settings(signal).catch(() => undefined) : undefined;
+  const pathIn = (name: string): string[] => (said?.get(name) ?? '').split(':').filter((one) => one.startsWith('/'));
+  const directories = pathIn('environmentpath');
+  const named = [
+    ...pathIn('autosign').map((path) => ({ path, kind: 'autosign' }) as const),
+    ...pathIn('hiera_config').map((path) => ({ path, kind: 'code' }) as const),
+  ];
+  return [(directories.length > 0 ? directories : [usual]).map((one) => below(one)), named];
 }
 
 /** By section: what an agent is told, and what the server goes by. */
@@ -157,11 +170,13 @@ const serverSettings = ['autosign', 'ca_ttl', 'environmentpath', 'hiera_config',
 function settingsSource(master: Master): Source<ReadonlyMap<string, string>> {
   if (master.paths.root !== '/' && master.config.paths.puppet === undefined)
     return { off: 'below a root of its own puppet is not asked' };
-  return async (signal) =>
+  let asked: Promise<ReadonlyMap<string, string>> | undefined; // by three parts at once
+  const ask = async (signal: AbortSignal): Promise<ReadonlyMap<string, string>> =>
     new Map([
       ...(await settingsOfPuppet(master, agentSettings, 'agent', signal)),
       ...(await settingsOfPuppet(master, serverSettings, 'server', signal)),
     ]);
+  return (signal) => (asked ??= ask(signal));
 }
 
 async function buildsOf(master: Master, signal: AbortSignal): Promise<ReadonlyMap<string, string>> {

@@ -2,8 +2,8 @@ import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isErrno } from '../errors.ts';
 import type { FileAudit } from '../rules/audit.ts';
-import { isHostFile, knownFiles, type KnownFile } from '../rules/known-files.ts';
-import { listDirectory } from '../system/files.ts';
+import { eyamlKeysIn, isHostFile, knownFiles, type KnownFile } from '../rules/known-files.ts';
+import { listDirectory, readIfThere } from '../system/files.ts';
 import type { Mac } from '../system/keyed-digest.ts';
 
 export interface FilesAuditOrder {
@@ -11,6 +11,10 @@ export interface FilesAuditOrder {
   readonly root: string;
   /** Absolute, as in the configuration. */
   readonly listed: readonly string[];
+  /** What Puppet's settings name, besides what is known. */
+  readonly named: readonly KnownFile[];
+  /** Where environments lie: their hiera.yaml may name keys. */
+  readonly environments: readonly string[];
   readonly mac: Mac;
   readonly signal: AbortSignal;
 }
@@ -35,9 +39,19 @@ export async function auditFiles(order: FilesAuditOrder): Promise<FileAudit[]> {
       if (content !== undefined) found.set(path, { path, kind, mac: mac(content), mode: stat.mode & 0o7777 });
     }
   };
-  for (const { path, kind } of knownFiles) await visit(path, kind);
+  for (const { path, kind } of [...knownFiles, ...order.named]) await visit(path, kind);
+  for (const path of await eyamlKeys(order, [...found.keys()])) await visit(path, 'secrets');
   for (const path of listed) await visit(path, 'listed');
   return [...found.values()];
+}
+
+async function eyamlKeys({ root, environments }: FilesAuditOrder, files: readonly string[]): Promise<string[]> {
+  const own = files.filter((path) => path.endsWith('/hiera.yaml')).map((path) => join(root, path));
+  const keys: string[] = [];
+  for (const directory of environments)
+    for (const name of await listDirectory(directory)) own.push(join(directory, name, 'hiera.yaml'));
+  for (const path of own) keys.push(...eyamlKeysIn((await readIfThere(path)) ?? ''));
+  return [...new Set(keys)];
 }
 
 function orGone(error: unknown): undefined {

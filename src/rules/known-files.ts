@@ -30,3 +30,7 @@ export const knownFiles: readonly KnownFile[] = [
 
 /** Each host has its own: no difference. */
 export const isHostFile = (path: string): boolean => /\/known_hosts(\.old)?$|~$|\.sw[op]$/.test(path);
+
+/** Keys of eyaml that a hiera.yaml names, wherever they lie. */
+export const eyamlKeysIn = (hiera: string): string[] =>
+  [...hiera.matchAll(/\bpkcs7_(?:private|public)_key:\s*["']?(\/[^\s"'%{}]+)/g)].map(([, path = '']) => path);
