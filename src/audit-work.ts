@@ -191,12 +191,13 @@ async function buildsOf(master: Master, signal: AbortSignal): Promise<ReadonlyMa
 }
 
 /** What is under way between the two masters, as this one sees it. */
-async function betweenOf({ paths }: Master, { components, holds }: StatusReport): Promise<BetweenAudit> {
+async function betweenOf({ paths }: Master, { components, holds, agent }: StatusReport): Promise<BetweenAudit> {
   const line = await readIfThere(paths.madeHere);
   const made = line === undefined ? undefined : parseMadeHere(readSealed(line.trim(), 'made-here'));
   return {
     streams: components.map(({ stream, state, why }) => ({ stream, state, why: why.slice(0, 2000) })),
     holds: holds.slice(0, 1000).map(({ id, stream, sentence }) => ({ id, stream, sentence: sentence.slice(0, 2000) })),
+    running: agent.jobs.filter(({ state }) => state === 'running').map(({ job }) => job),
     madeHere: {
       certificates: (made?.certificates ?? []).map(({ certname }) => certname),
       revocations: (made?.revocations ?? []).map(({ serial }) => BigInt(`0x${serial}`).toString(16)),

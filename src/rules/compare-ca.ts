@@ -1,5 +1,15 @@
 import type { CaAudit } from './audit.ts';
-import { betweenOf, bothFound, grouped, holdsOf, many, some, type Findings, type Sides } from './differences.ts';
+import {
+  betweenOf,
+  bothFound,
+  grouped,
+  holdsOf,
+  isUnderWay,
+  many,
+  some,
+  type Findings,
+  type Sides,
+} from './differences.ts';
 import { compareLists } from './compare-crls.ts';
 import { overlapSentence, serialOverlaps } from './serial-overlaps.ts';
 import { formatSerial } from './serial.ts';
@@ -48,7 +58,8 @@ function compareAuthorities({ a, b, ca }: CaSides, findings: Findings): boolean 
 const shortly = (one: CaAudit['authorities'][number] | undefined): string =>
   one === undefined ? 'none' : `${one.name} (${one.fingerprint.slice(0, 12)})`;
 
-function compareCertificates({ a, b, ca }: CaSides, findings: Findings): void {
+function compareCertificates(sides: CaSides, findings: Findings): void {
+  const { a, b, ca } = sides;
   const [one, other] = [ca.a.certificates, ca.b.certificates];
   if (one.each === undefined || other.each === undefined) return compareAsWhole(one, other, 'certificates', findings);
   // Each master's own one, and what the configuration leaves out, never travels.
@@ -59,26 +70,26 @@ function compareCertificates({ a, b, ca }: CaSides, findings: Findings): void {
   const lacking = [...mine.keys()].filter((name) => !theirs.has(name));
   const further = [...theirs.keys()].filter((name) => !mine.has(name));
   const differing = [...mine].flatMap(([name, what]) => (theirs.has(name) && theirs.get(name) !== what ? [name] : []));
-  const pair = { a, b, ca };
-  tell(pair, lacking, 'a', (names) => `${names} ${a.certname} alone`, findings);
-  tell(pair, further, 'b', (names) => `${names} ${b.certname} alone`, findings);
-  tell(pair, differing, 'both', (names) => `${names} both masters and differ`, findings);
+  tell(sides, lacking, 'a', (names) => `${names} ${a.certname} alone`, findings);
+  tell(sides, further, 'b', (names) => `${names} ${b.certname} alone`, findings);
+  tell(sides, differing, 'both', (names) => `${names} both masters and differ`, findings);
   if (lacking.length + further.length + differing.length === 0) findings.equal(many(mine.size, 'certificate'));
 }
 
 /** Splits what is on its way from what is not. */
 function tell(
-  { a, b, ca }: Pick<CaSides, 'a' | 'b' | 'ca'>,
+  sides: CaSides,
   names: readonly string[],
   where: 'a' | 'b' | 'both',
   says: (names: string) => string,
   findings: Findings,
 ): void {
+  const { a, b, ca } = sides;
   const made = new Set(betweenOf(b).madeHere.certificates);
   const recent = new Set([...(where === 'b' ? [] : ca.a.recent), ...(where === 'a' ? [] : ca.b.recent)]);
-  const own = names.filter((name) => made.has(name));
-  const young = names.filter((name) => !made.has(name) && (recent.has(name) || (where === 'b' && ca.a.justChanged)));
-  const rest = names.filter((name) => !own.includes(name) && !young.includes(name));
+  const isYoung = (name: string): boolean => recent.has(name) || (where === 'b' && ca.a.justChanged);
+  const kindOf = (name: string) => (made.has(name) ? 'own' : isYoung(name) ? 'young' : 'rest');
+  const { own = [], young = [], rest = [] } = Object.groupBy(names, kindOf);
   const listed = (some_: readonly string[]): string =>
     `${many(some_.length, 'certificate')} (${some(some_)}) ${some_.length === 1 ? 'is' : 'are'} on`;
   if (own.length > 0)
@@ -93,7 +104,9 @@ function tell(
     hold === undefined
       ? `On ${a.certname}, type: pe-failover run sync-certs`
       : `On ${b.certname}, type: pe-failover holds`;
-  findings.warning(`${says(listed(rest))}${hold === undefined ? '' : '; something is held there'}`, fix);
+  if (hold === undefined && isUnderWay(sides, 'sync-certs'))
+    findings.note(`${says(listed(rest))}; a drop is under way`);
+  else findings.warning(`${says(listed(rest))}${hold === undefined ? '' : '; something is held there'}`, fix);
 }
 
 function compareAsWhole(

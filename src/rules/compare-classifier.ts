@@ -1,6 +1,6 @@
 import { toFailure } from '../errors.ts';
 import type { ClassifierAudit } from './audit.ts';
-import { bothFound, holdsOf, many, some, type Findings, type Sides } from './differences.ts';
+import { bothFound, holdsOf, isUnderWay, many, some, type Findings, type Sides } from './differences.ts';
 import { digestGroups, rootId, type Group } from './groups.ts';
 import { isJsonObject, sameJson, type Json, type JsonObject } from './json.ts';
 import { mergeGroups } from './merge-groups.ts';
@@ -47,7 +47,8 @@ function compareMaps(
 
 const mostSaid = 20;
 
-function compareTrees({ a, b }: Sides, wanted: readonly Group[], live: readonly Group[], findings: Findings): void {
+function compareTrees(sides: Sides, wanted: readonly Group[], live: readonly Group[], findings: Findings): void {
+  const { a, b } = sides;
   const said = pairUp(wanted, live).flatMap(({ one, other }) => {
     if (one === undefined) return [`group ${nameOf(other)} is on ${b.certname} alone`];
     if (other === undefined) return [`group ${nameOf(one)} is on ${a.certname} alone`];
@@ -59,13 +60,14 @@ function compareTrees({ a, b }: Sides, wanted: readonly Group[], live: readonly 
     hold === undefined
       ? `On ${a.certname}, type: pe-failover run nc-dump; on ${b.certname}: pe-failover run restore-nc`
       : `It is held. On ${b.certname}, type: pe-failover holds`;
-  for (const [n, says] of said.slice(0, mostSaid).entries()) findings.warning(says, n === 0 ? fix : undefined);
-  if (said.length > mostSaid)
-    findings.warning(
-      `${many(said.length - mostSaid, 'more group', 'more groups')} ${said.length - mostSaid === 1 ? 'differs' : 'differ'}`,
-    );
+  const isMoving = hold === undefined && isUnderWay(sides, 'nc-dump');
+  const tell = (says: string, first: boolean): void =>
+    isMoving ? findings.note(`${says}; a drop is under way`) : findings.warning(says, first ? fix : undefined);
+  for (const [n, says] of said.slice(0, mostSaid).entries()) tell(says, n === 0);
+  const more = said.length - mostSaid;
+  if (more > 0) tell(`${many(more, 'more group', 'more groups')} ${more === 1 ? 'differs' : 'differ'}`, false);
   // Ids alone: the same groups under other numbers, as before a first import.
-  if (said.length === 0) findings.warning('the groups are alike, and have other ids', fix);
+  if (said.length === 0) tell('the groups are alike, and have other ids', true);
   findings.equal(`${many(wanted.length - said.length, 'other node group')}`);
 }
 

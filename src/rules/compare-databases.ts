@@ -1,5 +1,15 @@
 import type { DatabaseAudit } from './audit.ts';
-import { betweenOf, bothFound, grouped, holdsOf, many, some, type Findings, type Sides } from './differences.ts';
+import {
+  betweenOf,
+  bothFound,
+  grouped,
+  holdsOf,
+  isUnderWay,
+  many,
+  some,
+  type Findings,
+  type Sides,
+} from './differences.ts';
 
 /** Table by table, with what is loaded beside a database and when that goes live. */
 export function compareDatabases(sides: Sides, findings: Findings): void {
@@ -51,6 +61,7 @@ function missing(
   { b, says, stream }: Both & { readonly says: string; readonly stream: string },
   findings: Findings,
 ): void {
+  if (isUnderWay(sides, stream)) return findings.note(`${says}; a drop is under way`);
   const fix = `On ${sides.a.certname}, type: pe-failover run db-dump`;
   const [word] = betweenOf(sides.b).streams.filter((one) => one.stream === stream);
   const older = b.staged === undefined ? '' : '; what is staged is older, too';

@@ -2,6 +2,7 @@ import type { FileAudit } from './audit.ts';
 import {
   bothFound,
   holdsOf,
+  isUnderWay,
   many,
   some,
   type Compared,
@@ -31,12 +32,18 @@ export function compareFiles(sides: Sides, compared: Compared): void {
       (path) => (mine.get(path) ?? theirs.get(path))?.kind === kind,
     );
     const differing = paths.filter((path) => mine.get(path)?.mac !== theirs.get(path)?.mac);
-    const modes = paths.filter((path) => !differing.includes(path) && mine.get(path)?.mode !== theirs.get(path)?.mode);
+    const modes = paths.filter(
+      (path) => mine.get(path)?.mac === theirs.get(path)?.mac && mine.get(path)?.mode !== theirs.get(path)?.mode,
+    );
     for (const path of differing.slice(0, mostSaid)) {
       const [isMine, isTheirs] = [mine.has(path), theirs.has(path)];
       const staged = stagedWith(sides, path);
       if (staged !== undefined) {
         findings.note(`${path} differs; the newer one goes live with ${staged}`);
+        continue;
+      }
+      if (kind === 'listed' && holdsOf(sides.b, 'sync-files').length === 0 && isUnderWay(sides, 'sync-files')) {
+        findings.note(`${path} differs; a drop is under way`);
         continue;
       }
       const where = isMine && isTheirs ? 'differs' : `is on ${(isMine ? sides.a : sides.b).certname} alone`;

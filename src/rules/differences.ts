@@ -108,6 +108,7 @@ export function bothFound<Value>(
 const nothingBetween: BetweenAudit = {
   streams: [],
   holds: [],
+  running: [],
   madeHere: { certificates: [], revocations: [] },
 };
 
@@ -128,3 +129,16 @@ export const many = (count: number, one: string, several = `${one}s`): string =>
 /** The first holds of a stream, for a person to decide on. */
 export const holdsOf = (audit: Audit, stream: string): string[] =>
   betweenOf(audit).holds.flatMap((hold) => (hold.stream === stream ? [hold.id] : []));
+
+const jobsBy: Readonly<Record<string, readonly string[]>> = {
+  'sync-certs': ['sync-certs', 'update-passive-ca'],
+  'sync-files': ['sync-files', 'update-passive-files'],
+  'nc-dump': ['nc-dump', 'restore-nc'],
+  'db-dump': ['db-dump', 'restore-dbs'],
+};
+
+/** A pass that may end the difference goes on at this moment. */
+export const isUnderWay = ({ a, b }: Sides, stream: string): boolean =>
+  (jobsBy[stream.replace(/\..*$/, '')] ?? []).some((job) =>
+    [a, b].some((audit) => betweenOf(audit).running.includes(job)),
+  );

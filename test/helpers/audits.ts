@@ -115,7 +115,7 @@ export function auditOf(certname: string, further: Partial<Audit> = {}): Audit {
         ['ca_ttl', '157680000'],
       ]),
     },
-    between: { found: { streams: [], holds: [], madeHere: { certificates: [], revocations: [] } } },
+    between: { found: { streams: [], holds: [], running: [], madeHere: { certificates: [], revocations: [] } } },
     ...further,
   };
 }

@@ -48,7 +48,9 @@ const settings = (...pairs: [string, string][]): Partial<Audit> => {
   return { settings: { found: new Map([...('found' in given ? given.found : []), ...pairs]) } };
 };
 const between = (further: object): Partial<Audit> => ({
-  between: { found: { streams: [], holds: [], madeHere: { certificates: [], revocations: [] }, ...further } },
+  between: {
+    found: { streams: [], holds: [], running: [], madeHere: { certificates: [], revocations: [] }, ...further },
+  },
 });
 const hold = (stream: string): Partial<Audit> =>
   between({ holds: [{ id: 'c0ffee', stream, sentence: 'so many go at once' }] });
@@ -74,6 +76,8 @@ const cases: readonly (readonly [string, Case, readonly RegExp[]])[] = [
   ['a CA without its key', { b: spareCa({ hasKey: false }) }, [/^ca critical: the key of the CA lies on mastera.test alone: masterb.test cannot sign/]],
   ['a certificate that the spare lacks', { b: spareCa(certificates(...first.slice(1))) }, [/^ca warning: 1 certificate \(web1.test\) is on mastera.test alone > On mastera.test, type: pe-failover run sync-certs$/]],
   ['one that was signed just now', { a: ca({ recent: ['web1.test'] }), b: spareCa(certificates(...first.slice(1))) }, [/^ca note: .* is on mastera.test alone: changed within minutes, and on the way$/]],
+  ['one while a drop is under way', { a: between({ running: ['sync-certs'] }), b: spareCa(certificates(...first.slice(1))) }, [/^ca note: .*; a drop is under way$/]],
+  ['groups, a database and a file while drops are under way', { a: { ...groups(groupOf('Web', '1'), groupOf('Db', '2')), ...between({ running: ['nc-dump', 'sync-files'] }) }, b: { ...database({ digest: digest('5'), definitions: mac('0') }), ...filesBut('/etc/puppetlabs/secrets/key', { mac: mac('0') }), ...between({ running: ['restore-dbs'] }) } }, [/^classifier note: group Db .*; a drop is under way$/, /^databases note: .*; a drop is under way$/, /^files note: .*; a drop is under way$/]],
   ['one that is held', { b: { ...spareCa(certificates(...first.slice(1))), ...hold('sync-certs') } }, [/^ca warning: .*web1.test.*; something is held there > On masterb.test, type: pe-failover holds$/, /^ca warning: held on masterb.test: so many go at once > .*release c0ffee/]],
   ['one that the spare signed itself', { b: { ...spareCa(certificates(...first, ['new.test', '186a7', 'f'.repeat(12)])), ...between({ madeHere: { certificates: ['new.test'], revocations: [] } }) } }, [/^ca note: .*new.test.* masterb.test signed it itself, .* > .*run fetch-made-here$/, /^ca note: 1 certificate on masterb.test \(new.test\) has no line/]],
   ['one that the active cleaned', { a: ca(certificates(...first.slice(1))) }, [/^ca warning: 1 certificate \(web1.test\) is on masterb.test alone/]],
