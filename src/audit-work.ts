@@ -190,6 +190,9 @@ async function buildsOf(master: Master, signal: AbortSignal): Promise<ReadonlyMa
   ]);
 }
 
+/** A pass that is through sooner has only looked whether something changed. */
+const lookMs = 3_000;
+
 /** What is under way between the two masters, as this one sees it. */
 async function betweenOf({ paths }: Master, { components, holds, agent }: StatusReport): Promise<BetweenAudit> {
   const line = await readIfThere(paths.madeHere);
@@ -197,7 +200,7 @@ async function betweenOf({ paths }: Master, { components, holds, agent }: Status
   return {
     streams: components.map(({ stream, state, why }) => ({ stream, state, why: why.slice(0, 2000) })),
     holds: holds.slice(0, 1000).map(({ id, stream, sentence }) => ({ id, stream, sentence: sentence.slice(0, 2000) })),
-    running: agent.jobs.filter(({ state }) => state === 'running').map(({ job }) => job),
+    running: agent.jobs.filter(({ runningMs = 0 }) => runningMs > lookMs).map(({ job }) => job),
     madeHere: {
       certificates: (made?.certificates ?? []).map(({ certname }) => certname),
       revocations: (made?.revocations ?? []).map(({ serial }) => BigInt(`0x${serial}`).toString(16)),

@@ -121,7 +121,7 @@ const environment = object(
 const between = object({
   streams: list(100, object({ stream: name, state: text(40), why: sentence })),
   holds: list(1000, object({ id: text(40), stream: name, sentence })),
-  /** Jobs of which a pass goes on. */
+  /** Jobs of which a pass goes on for some seconds. */
   running: list(100, name),
   /** What this master made itself as a spare, and the other one shall have. */
   madeHere: object({ certificates: list(10_000, name), revocations: list(10_000, serial) }),
