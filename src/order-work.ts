@@ -1,6 +1,7 @@
 import type { AgentView } from './agent/agent.ts';
 import type { OrderHandler } from './agent/order-desk.ts';
 import type { Master } from './app.ts';
+import { auditHere, readAuditArgs } from './audit-work.ts';
 import { noEpoch } from './drops/epoch-book.ts';
 import { knownPeer } from './drops/greeter.ts';
 import { give, type OrderOptions } from './drops/orders.ts';
@@ -11,6 +12,7 @@ import type { Order } from './rules/order.ts';
 import { parseToldPauses, spokenPause } from './rules/pause.ts';
 import { reportOf, senderTo, settingsOf } from './role-work.ts';
 import { askControl } from './system/control.ts';
+import { packedAudit } from './rules/audit.ts';
 import { createState } from './system/state.ts';
 
 /** What this root does for the other one, by the verb of its order. */
@@ -21,6 +23,8 @@ export const orderHandlers = (master: Master, view: () => AgentView): Readonly<R
   'stay-spare': (order, tell, signal) => staySpare(master, order, tell, signal),
   greet: (_order, _tell, signal) => askControl(master.paths.control, 'run', { job: 'greet-spare' }, { signal }),
   pause: (order) => hearPauses(master, order),
+  audit: async ({ args }, _tell, signal) =>
+    packedAudit(await auditHere(master, await reportOf(master, view()), { ...readAuditArgs(args), signal })),
 });
 
 async function hearPauses({ pauses, spare, clock, log }: Master, { args, source, by }: Order): Promise<void> {

@@ -210,9 +210,10 @@ export function ownUnitsOf(host: Host): OwnUnits | undefined {
   return { files: createUnitFiles(host.exec), texts: Object.fromEntries(texts), off };
 }
 
-function webArguments({ config, certname, paths }: Host): string[] {
+function webArguments(host: Host): string[] {
+  const { config, certname, paths } = host;
   const { health_listen: listen, puppetserver } = config.web;
-  const given = { 'health-listen': listen, puppetserver, certname, ca: caOfAgents(config), notes: paths.web };
+  const given = { 'health-listen': listen, puppetserver, certname, ca: caOfAgents(host), notes: paths.web };
   return Object.entries(given).flatMap(([name, value]) => [`--${name}`, value]);
 }
 

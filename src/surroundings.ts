@@ -3,14 +3,13 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Change } from './agent/change.ts';
 import { puppetProgram, type Host, type Master } from './app.ts';
-import type { Config } from './config.ts';
 import { resolveCaDirectory } from './puppet/ca.ts';
 import { createClassifier, consoleDenied, type Classifier } from './puppet/classifier.ts';
 import { dataDirectory } from './puppet/database-facts.ts';
 import { dropOwnDatabase, dropOwnRole, findForUpgrade, findOwn, type MetByUpgrade } from './puppet/database-removal.ts';
 import { createStatusHealth, type Health } from './puppet/health.ts';
 import { statusUrls } from './puppet/services.ts';
-import { printSetting, type PuppetPlace } from './puppet/settings.ts';
+import { printSetting, printSettings, type PuppetPlace } from './puppet/settings.ts';
 import { unmatchedPatterns } from './puppet/volatile-patterns.ts';
 import { toFailure } from './errors.ts';
 import { whyCaIsForeign } from './rules/receipt.ts';
@@ -52,15 +51,27 @@ const placeOf = (master: Master): PuppetPlace => ({
 export const stateDirectory = (master: Master): Promise<string> =>
   printSetting(master.exec, placeOf(master), 'statedir');
 
-const sslDirectory = ({ paths, platform }: Config): string =>
-  paths.ssldir ?? (platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
+/** Puppet's own directory of certificates and keys. */
+const sslDirectory = ({ config, below }: Pick<Host, 'config' | 'below'>): string =>
+  config.paths.ssldir ?? below(config.platform === 'debian' ? '/var/lib/puppet/ssl' : '/etc/puppetlabs/puppet/ssl');
 
 /** The authority that agents of Puppet believe, on this machine too. */
-export const caOfAgents = (config: Config): string => join(sslDirectory(config), 'certs/ca.pem');
+export const caOfAgents = (host: Pick<Host, 'config' | 'below'>): string => join(sslDirectory(host), 'certs/ca.pem');
+
+/** Where the certificate of this master lies. */
+export const ownCertificate = (master: Master): string => join(sslDirectory(master), 'certs', `${master.certname}.pem`);
+
+/** Several settings of Puppet, as one section has them. */
+export const settingsOfPuppet = (
+  master: Master,
+  names: readonly string[],
+  section: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string>> => printSettings(master.exec, placeOf(master), names, { section, signal });
 
 function httpOf(master: Master): HttpClient {
   const { config, certname } = master;
-  const ssl = sslDirectory(config);
+  const ssl = sslDirectory(master);
   const token = config.classifier.auth === 'token' ? config.classifier.token_file : undefined;
   const identity =
     token === undefined
@@ -68,7 +79,7 @@ function httpOf(master: Master): HttpClient {
       : { tokenFile: token };
   return createHttpClient({
     ...identity,
-    ca: caOfAgents(config),
+    ca: caOfAgents(master),
     servername: certname,
     whenDenied: consoleDenied(certname, token),
   });

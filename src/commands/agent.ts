@@ -170,7 +170,7 @@ function tellerOf(master: Master, view: () => AgentView): ServingTeller {
   return createServingTeller({
     ...{ place: master.webNotes, clock: master.clock, fact: master.paths.fact, view },
     gate: () => master.spare.gate.read(),
-    ca: caOfAgents(master.config),
+    ca: caOfAgents(master),
     caReady: async () => (isOurs ? (await caState(master)).ready : undefined),
     failed: (error) => master.log.failed('agent', master.session.explain(toFailure(error))),
   });

@@ -26,7 +26,7 @@ import { createGreetSpare } from './greet-spare.ts';
 import { createNcDump } from './nc-dump.ts';
 import { createRestoreDbs } from './restore-dbs/index.ts';
 import { endInterruptedSwitches, openInterruptedDatabases } from './restore-dbs/interrupted.ts';
-import { createRecordStore } from './restore-dbs/record.ts';
+import { createRecordStore, type RestoreRecord } from './restore-dbs/record.ts';
 import { databaseOf } from './restore-dbs/stage.ts';
 import type { SwitchParts } from './restore-dbs/tools.ts';
 import { createRestoreNc } from './restore-nc/index.ts';
@@ -292,6 +292,12 @@ export async function overdueOf(stateDirectory: string, stream: string): Promise
   const store = createRecordStore(stateDirectory, databaseOf(stream));
   return (await store.read().catch(() => undefined))?.waiting?.overdue;
 }
+
+/** What is loaded beside a database of a spare, or did not go live. A torn record is the job's to tell. */
+export const restoreRecordOf = (stateDirectory: string, database: string): Promise<RestoreRecord> =>
+  createRecordStore(stateDirectory, database)
+    .read()
+    .catch(() => ({ format: 1 }));
 
 const journalOf = (paths: Paths, name: string) => createJournal(join(paths.journal, `${name}.jsonl`));
 const openStore = ({ paths }: JobHost, stream: string): ContentStore => openContentStore(join(paths.store, stream));

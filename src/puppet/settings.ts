@@ -17,28 +17,63 @@ interface Remembered {
 
 const name = 'puppet-settings';
 
+interface Asking {
+  readonly section?: string;
+  readonly signal?: AbortSignal;
+}
+
 /** `puppet config print`. Throws what keeps puppet from answering. */
 export async function printSetting(
   exec: Exec,
-  { puppet, memory }: PuppetPlace,
+  place: PuppetPlace,
   setting: string,
-  { section, signal }: { readonly section?: string; readonly signal?: AbortSignal } = {},
+  asking: Asking = {},
 ): Promise<string> {
+  return (await printSettings(exec, place, [setting], asking)).get(setting) ?? '';
+}
+
+/** The same of several: puppet is started once. */
+export async function printSettings(
+  exec: Exec,
+  { puppet, memory }: PuppetPlace,
+  wanted: readonly string[],
+  { section, signal }: Asking = {},
+): Promise<ReadonlyMap<string, string>> {
   const madeOf = memory === undefined ? '' : await fingerprint(puppet);
   const known = await memory?.read<Remembered>(name).catch(() => undefined);
   const settings = known?.madeOf === madeOf ? known.settings : {};
-  const key = section === undefined ? setting : `${section}.${setting}`;
-  if (settings[key] !== undefined) return settings[key];
-  const args = ['config', 'print', setting, ...(section === undefined ? [] : ['--section', section])];
+  const keyOf = (setting: string): string => (section === undefined ? setting : `${section}.${setting}`);
+  const missing = wanted.filter((setting) => settings[keyOf(setting)] === undefined);
+  const asked = missing.length === 0 ? new Map<string, string>() : await ask(exec, puppet, missing, section, signal);
+  const fresh = Object.fromEntries([...asked].map(([setting, value]) => [keyOf(setting), value]));
+  // Only a help for the next one: before an installation there is no place for it, and another user may not write there.
+  if (missing.length > 0)
+    await memory?.write(name, { madeOf, settings: { ...settings, ...fresh } }).catch(() => undefined);
+  return new Map(wanted.map((setting) => [setting, asked.get(setting) ?? settings[keyOf(setting)] ?? '']));
+}
+
+async function ask(
+  exec: Exec,
+  puppet: string,
+  settings: readonly string[],
+  section: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Map<string, string>> {
+  const args = ['config', 'print', ...settings, ...(section === undefined ? [] : ['--section', section])];
   const { stdout } = await exec({ file: puppet, args, timeoutMs: 60_000, ...(signal && { signal }) }).catch(
     (error: unknown) => {
-      throw puppetFailure(error, setting);
+      throw puppetFailure(error, settings.join(', '));
     },
   );
-  const value = stdout.trim().split('\n').at(-1) ?? '';
-  // Only a help for the next one: before an installation there is no place for it, and another user may not write there.
-  await memory?.write(name, { madeOf, settings: { ...settings, [key]: value } }).catch(() => undefined);
-  return value;
+  const lines = stdout.trim().split('\n');
+  const [only] = settings;
+  if (settings.length === 1 && only !== undefined) return new Map([[only, lines.at(-1) ?? '']]);
+  // Of several it says `name = value` each.
+  const pairs = lines.flatMap((line) => {
+    const [, setting, value] = /^(\w+) = (.*)$/.exec(line) ?? [];
+    return setting === undefined || value === undefined ? [] : [[setting, value.trim()] as const];
+  });
+  return new Map(pairs);
 }
 
 const sources = [

@@ -125,3 +125,14 @@ const contains = (outer: CrlFacts, inner: CrlFacts | undefined): boolean =>
   [...(inner?.revoked.keys() ?? [])].every((serial) => outer.revoked.has(serial));
 
 const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
+
+/** A time as it stands in a list (UTCTime or GeneralizedTime), in ISO 8601; undefined where it is none. */
+export function crlMoment(text: string): string | undefined {
+  const match = /^(\d{2}|\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text);
+  if (match === null) return undefined;
+  const [, year = '', ...rest] = match;
+  const [month, day, hour, minute, second] = rest;
+  const whole = year.length === 4 ? year : `${Number(year) < 50 ? '20' : '19'}${year}`;
+  const iso = `${whole}-${month}-${day}T${hour}:${minute}:${second}.000Z`;
+  return Number.isNaN(Date.parse(iso)) ? undefined : iso;
+}

@@ -36,3 +36,22 @@ export function waitingAfter(
   const overdue = `Database ${database} is loaded and checked, and waits since ${since} to go live: ${why}`;
   return { since, why, overdue: `${overdue.replace(/\.$/, '')}. To try it now, type: pe-failover run restore-dbs` };
 }
+
+export interface Staged {
+  readonly switch: 'schedule' | 'promotion';
+  /** It differs in what changes by use alone. */
+  readonly byUse: boolean;
+  readonly waiting: Waiting | undefined;
+  /** The next minute of its cron. */
+  readonly next: Date | undefined;
+}
+
+/** When what is loaded beside a database goes live, behind "it ". */
+export function whenLive({ switch: how, byUse, waiting, next }: Staged): string {
+  if (how === 'promotion') return 'goes live at a promotion';
+  if (byUse) return 'differs in what changes by use, and goes live with the next change or at a promotion';
+  const minute = next === undefined ? 'its minute' : `${next.toISOString().slice(11, 16)} UTC`;
+  const putOff =
+    waiting === undefined || waiting.why.startsWith('its minute') ? '' : `; put off before: ${waiting.why}`;
+  return `goes live at ${minute}${putOff}`;
+}

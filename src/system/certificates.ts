@@ -22,6 +22,8 @@ export interface Crl {
   readonly issuer: string;
   readonly number: bigint | undefined;
   readonly thisUpdate: string;
+  /** When the next one is due at the latest: clients refuse an older list. */
+  readonly nextUpdate?: string;
   /** Serial to revocation time, both times as they stand in the list (UTCTime or GeneralizedTime). */
   readonly revoked: ReadonlyMap<bigint, string>;
   readonly pem: string;
@@ -138,12 +140,13 @@ function readCrl(pem: string): Crl {
   if (hexOf(der, fields[0]) !== hexOf(der, algorithm)) throw new RangeError('two signature algorithms');
   const [, issuer, thisUpdate, ...rest] = fields;
   if (!isTime(thisUpdate)) throw new RangeError('no thisUpdate');
-  if (isTime(rest[0])) rest.shift(); // nextUpdate
+  const nextUpdate = isTime(rest[0]) ? rest.shift() : undefined;
   const entries = rest[0]?.tag === derTags.sequence ? rest.shift() : undefined;
   return {
     issuer: hexOf(der, issuer),
     number: rest[0] === undefined ? undefined : crlNumber(der, rest[0]),
     thisUpdate: textOf(der, thisUpdate),
+    ...(nextUpdate === undefined ? {} : { nextUpdate: textOf(der, nextUpdate) }),
     revoked: entries === undefined ? new Map() : revokedOf(der, entries),
     pem,
     signed: {

@@ -39,3 +39,11 @@ const stepMs = 2_000;
 const lookMs = 5_000;
 
 export const isCronExpression = (text: string): boolean => validate(text);
+
+/** The next minute of a cron expression by the clock of this machine. */
+export function nextMinute(expression: string): Date | undefined {
+  const task = schedule(expression, () => undefined);
+  const next = task.getNextRun();
+  void task.destroy();
+  return next ?? undefined;
+}

@@ -1,4 +1,5 @@
 import { changingRoles } from './changing-roles.ts';
+import { comparing } from './comparing.ts';
 import { deciding } from './deciding.ts';
 import { history } from './history.ts';
 import { installing } from './installing.ts';
@@ -15,6 +16,7 @@ export const verbs: readonly Verb[] = [
   ...changingRoles,
   ...running,
   ...looking,
+  ...comparing,
   ...history,
   ...deciding,
   ...upkeep,

@@ -18,7 +18,7 @@ export interface TlsAuthority {
   readonly directory: string;
   readonly caPath: string;
   readonly ca: string;
-  issue(name: string, altNames?: readonly string[]): Promise<Certificate>;
+  issue(name: string, altNames?: readonly string[], days?: number): Promise<Certificate>;
   close(): Promise<void>;
 }
 
@@ -31,14 +31,23 @@ export async function createTlsAuthority(name = 'Puppet CA: test'): Promise<TlsA
   const subject = ['-subj', `/CN=${name}`, '-days', '2'];
   await run('openssl', ['req', '-x509', ...key, ...subject, '-keyout', path('ca-key.pem'), '-out', caPath]);
   let issued = 0;
-  const issue = async (certname: string, altNames: readonly string[] = []): Promise<Certificate> => {
+  const issue = async (certname: string, altNames: readonly string[] = [], days = 2): Promise<Certificate> => {
     const base = path(`${certname}-${(issued += 1)}`);
     const certPath = `${base}.pem`;
     const keyPath = `${base}-key.pem`;
     const alt = [`DNS:${certname}`, ...altNames].join(',');
     await writeFile(`${base}.cnf`, `subjectAltName=${alt}\n`);
     await run('openssl', ['req', ...key, '-subj', `/CN=${certname}`, '-keyout', keyPath, '-out', `${base}.csr`]);
-    const signer = ['-CA', caPath, '-CAkey', path('ca-key.pem'), '-set_serial', String(issued + 1), '-days', '2'];
+    const signer = [
+      '-CA',
+      caPath,
+      '-CAkey',
+      path('ca-key.pem'),
+      '-set_serial',
+      String(issued + 1),
+      '-days',
+      String(days),
+    ];
     await run('openssl', [
       'x509',
       '-req',

@@ -2,7 +2,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFil
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { printSetting } from '../../src/puppet/settings.ts';
+import { printSetting, printSettings } from '../../src/puppet/settings.ts';
 import { exec } from '../../src/system/exec.ts';
 import { createState } from '../../src/system/state.ts';
 
@@ -55,4 +55,18 @@ test('a failure is not kept', async () => {
   await expect(print('certname')).rejects.toThrow(/puppet could not be asked for certname/);
   writeFileSync(puppet, '#!/bin/sh\necho there again\n', { mode: 0o755 });
   expect(await print('certname')).toBe('there again');
+});
+
+test('of several settings puppet is asked at once, and only for those that are not known', async () => {
+  const place = { puppet, memory: createState(home) };
+  const lines = 'echo "Warning: a = b"\necho "autosign = true"\necho "ca_ttl = 5 years"\n';
+  writeFileSync(puppet, `#!/bin/sh\necho "$@" >> ${home}/asked\n${lines}`);
+  const ask = () => printSettings(exec, place, ['autosign', 'ca_ttl'], { section: 'server' });
+  for (let n = 0; n < 2; n += 1) {
+    expect([...(await ask())]).toEqual([
+      ['autosign', 'true'],
+      ['ca_ttl', '5 years'],
+    ]);
+  }
+  expect(asked()).toEqual(['config print autosign ca_ttl --section server']);
 });
