@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { overdueOf } from '../jobs/index.ts';
 import { createExpectationBook } from '../drops/expected-deletions.ts';
 import type { OwnKeys } from '../drops/own-keys.ts';
@@ -13,6 +14,7 @@ import { freshnessOf } from '../rules/freshness.ts';
 import type { Gate } from '../rules/gate.ts';
 import type { Paths } from '../rules/paths.ts';
 import { isExcused, spokenPauses, type Pause } from '../rules/pause.ts';
+import { interruptedSentence } from '../rules/journal-line.ts';
 import { nearlyFullSentence } from '../rules/space.ts';
 import { arrivedAt, type Receipt } from '../rules/receipt.ts';
 import {
@@ -22,6 +24,8 @@ import {
   type Situation,
   type StatusVerdict,
 } from '../rules/verdict.ts';
+import { createJournal } from '../system/journal.ts';
+import { lockHolder } from '../system/lock.ts';
 import { createState } from '../system/state.ts';
 import type { AgentView } from './agent.ts';
 import { reportKeys } from './key-report.ts';
@@ -43,6 +47,8 @@ export interface StatusReport {
   readonly holds: readonly { readonly id: string; readonly stream: string; readonly sentence: string }[];
   /** On an active: deletions of certificates that an admin announced. */
   readonly expectedDeletions?: ExpectedDeletions;
+  /** A command that changes the pair, and was interrupted: a sentence with what to type. */
+  readonly interrupted?: string;
   /** Sentences on file systems that have too little room soon, with what to type. */
   readonly nearlyFull: readonly string[];
   /** Sentences on keys that change. */
@@ -74,6 +80,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
   const holds = active ? [] : (await spare.holds.list()).filter(({ decision }) => decision === 'open');
   const pauses = await parts.pauses.standing();
   const components = await componentsOf(parts, role, gate, greeting);
+  const interrupted = await interruptedProcedure(parts.paths);
   const situation: Situation = {
     role,
     roleWhy: gate?.closed ?? '',
@@ -84,7 +91,7 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     spareTakesNothing: active && greeting !== undefined ? whyNotTaken(greeting.gate) : undefined,
     openHolds: holds.length,
     paused: spokenPauses(pauses),
-    nearlyFull: sentencesOf(view)[0],
+    ...{ interrupted, nearlyFull: sentencesOf(view)[0] },
     hasSpare: gate?.peer !== undefined || components.some(({ delivered }) => delivered !== undefined),
   };
   return {
@@ -98,10 +105,18 @@ export async function reportStatus(parts: StatusParts): Promise<StatusReport> {
     ...{ components, pauses },
     holds: holds.map(({ id, stream, sentence }) => ({ id, stream, sentence })),
     ...(active ? await announced(parts) : {}),
+    ...(interrupted === undefined ? {} : { interrupted }),
     nearlyFull: sentencesOf(view),
     keys: await reportKeys(parts.paths, await parts.rotation?.()),
     at: now.toISOString(),
   };
+}
+
+/** Nobody goes on with it at this moment. */
+async function interruptedProcedure({ journal, locks }: Paths): Promise<string | undefined> {
+  const open = await createJournal(join(journal, 'procedure.jsonl')).open();
+  if (open === undefined || (await lockHolder(join(locks, 'procedure'))) !== undefined) return undefined;
+  return interruptedSentence(open);
 }
 
 const agentOf = (view: AgentView | undefined): StatusReport['agent'] => ({

@@ -68,6 +68,7 @@ async function render(report: StatusReport, master: Master): Promise<string> {
   const { expectedDeletions: expected } = report;
   if (expected !== undefined)
     lines.push('', `Up to ${counted(expected.count, 'deletion')} of certificates expected until ${expected.until}`);
+  if (report.interrupted !== undefined) lines.push('', report.interrupted);
   for (const sentence of report.keys) lines.push('', `Keys: ${sentence}`);
   for (const sentence of report.nearlyFull) lines.push('', sentence);
   for (const { id, sentence } of report.holds) lines.push('', `Held ${id}: ${sentence}`);

@@ -1,5 +1,6 @@
 import { Failure, toFailure } from '../errors.ts';
 import { findingLines, obstaclesOf, type Finding } from '../rules/findings.ts';
+import { againOf } from '../rules/journal-line.ts';
 import { spokenDuration } from '../rules/spoken.ts';
 import type { Clock } from '../system/clock.ts';
 import type { Journal } from '../system/journal.ts';
@@ -67,7 +68,7 @@ async function openOne({ verb, subject }: Procedure, journal: Journal) {
   if (open === undefined) return undefined;
   const typed = (open.args as { readonly subject?: string }).subject;
   if (open.job === verb && typed === subject) return open;
-  const again = `pe-failover ${open.job}${typed === undefined ? '' : ` ${typed}`}`;
+  const again = againOf(open);
   throw new Failure('refused', 'another procedure is not ended', {
     where: open.job,
     why: `it began at ${open.at}, and was interrupted at "${open.step}"`,
@@ -169,7 +170,7 @@ function taskOf(
 async function broken(procedure: Procedure, parts: CarryOutParts, n: number, failure: Failure): Promise<Failure> {
   const { verb, subject, steps, pointOfNoReturn } = procedure;
   const { log } = parts;
-  const again = `pe-failover ${verb}${subject === undefined ? '' : ` ${subject}`}`;
+  const again = againOf({ job: verb, args: { subject } });
   const turn = steps.findIndex(({ name }) => name === pointOfNoReturn);
   if (turn >= 0 && n >= turn) {
     const hint = `${failure.hint === undefined ? '' : `${failure.hint}. `}To go on, type: ${again}`;

@@ -33,3 +33,12 @@ export function readJournalLine(text: string, path: string): JournalLine | undef
   const [run, job, step, at] = [field.text('run'), field.text('job'), field.text('step'), field.text('at', 40)];
   return { run, job, step, n, of, args: value['args'], at };
 }
+
+/** What is typed to go on with a procedure of that verb. */
+export const againOf = ({ job, args }: Pick<JournalLine, 'job' | 'args'>): string => {
+  const { subject } = Object(args) as { readonly subject?: unknown };
+  return `pe-failover ${job}${typeof subject === 'string' ? ` ${subject}` : ''}`;
+};
+
+export const interruptedSentence = (line: JournalLine): string =>
+  `${line.job} was interrupted at "${line.step}", at ${line.at}. To go on, type: ${againOf(line)}. To take it back: ${againOf(line)} --undo`;

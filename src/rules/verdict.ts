@@ -33,6 +33,8 @@ export interface Situation {
   readonly openHolds: number;
   /** What is paused here, whatever stream it belongs to; in a sentence. */
   readonly paused?: string | undefined;
+  /** A command that changes the pair, and was interrupted. */
+  readonly interrupted?: string | undefined;
   /** What has too little room soon, in a sentence. */
   readonly nearlyFull?: string | undefined;
   readonly hasSpare: boolean;
@@ -72,7 +74,8 @@ export function judgeStatus(now: Situation): StatusVerdict {
   const [failing] = now.failing;
   if (failing !== undefined)
     return { code: 1, text: `WARNING: ${failing.job} fails, and is tried again: ${failing.why}` };
-  if (now.nearlyFull !== undefined) return { code: 1, text: `WARNING: ${now.nearlyFull}` };
+  const told = now.interrupted ?? now.nearlyFull;
+  if (told !== undefined) return { code: 1, text: `WARNING: ${told}` };
   if (now.role === 'active' && !now.hasSpare)
     return { code: 1, text: 'WARNING: active without a spare. Set pe_failover_passive_master in the fact' };
   if (now.openHolds > 0)

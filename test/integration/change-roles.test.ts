@@ -114,6 +114,7 @@ describe('switchover', { timeout: 180_000 }, () => {
     await killed.says(step);
     killed.kill('SIGKILL');
     await killed.ended;
+    expect(a.command('status').output).toContain('To go on, type: pe-failover switchover');
     const again = await typedCommand(a, 'switchover', '--yes').ended;
     expect(again.code, again.output).toBe(0);
     expect(roles()).toEqual(['passive', 'active']);
