@@ -27,6 +27,9 @@ export async function promoteByOrder(
   signal: AbortSignal,
 ): Promise<void> {
   demandRemoteChanges(master);
+  const isOpen = (await procedureJournal(master).open()) !== undefined;
+  const isActive = (await master.spare.epochs.read())?.settled.role === 'active';
+  if (isActive && !isOpen && !undo) return; // the answer to the first order was lost
   const terminal: Terminal = {
     ...{ isInteractive: false, say: () => undefined, confirm: () => Promise.resolve(true) },
     follow: async (tasks) => {

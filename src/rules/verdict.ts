@@ -50,15 +50,8 @@ export interface StatusVerdict {
 
 /** The first line of status: what an admin must know before all else, and what to type. */
 export function judgeStatus(now: Situation): StatusVerdict {
-  if (now.role === 'not installed')
-    return { code: 3, text: 'UNKNOWN: this master is not installed. Type: pe-failover install' };
-  if (now.trouble !== undefined) return { code: 2, text: `CRITICAL: ${now.trouble}` };
-  if (now.role === 'suspended') return { code: 2, text: `CRITICAL: all jobs are suspended: ${now.roleWhy}` };
-  if (now.role === 'not started' && now.agentRuns)
-    return { code: 1, text: 'WARNING: the agent is entering its first role' };
-  if (now.role === 'not started')
-    return { code: 2, text: 'CRITICAL: the agent has not run here yet. Type: systemctl enable --now pe-failover' };
-  if (!now.agentRuns) return { code: 2, text: 'CRITICAL: the agent does not run. Type: systemctl start pe-failover' };
+  const idle = whyIdle(now);
+  if (idle !== undefined) return idle;
   const latched = now.failing.find((one) => one.latched);
   if (latched !== undefined) return { code: 2, text: `CRITICAL: ${latched.job}: ${latched.why}` };
   if (now.spareTakesNothing !== undefined)
@@ -89,6 +82,20 @@ export function judgeStatus(now: Situation): StatusVerdict {
   const agreed =
     now.components.length === 0 ? '' : `; both masters agreed on everything within ${spokenDuration(oldest * 1000)}`;
   return { code: 0, text: `OK: ${now.role}${agreed}` };
+}
+
+/** Where no role is worked in at all. */
+function whyIdle(now: Situation): StatusVerdict | undefined {
+  if (now.role === 'not installed')
+    return { code: 3, text: 'UNKNOWN: this master is not installed. Type: pe-failover install' };
+  if (now.trouble !== undefined) return { code: 2, text: `CRITICAL: ${now.trouble}` };
+  if (now.role === 'suspended') return { code: 2, text: `CRITICAL: all jobs are suspended: ${now.roleWhy}` };
+  if (now.role === 'not started' && now.agentRuns)
+    return { code: 1, text: 'WARNING: the agent is entering its first role' };
+  if (now.role === 'not started')
+    return { code: 2, text: 'CRITICAL: the agent has not run here yet. Type: systemctl enable --now pe-failover' };
+  if (!now.agentRuns) return { code: 2, text: 'CRITICAL: the agent does not run. Type: systemctl start pe-failover' };
+  return undefined;
 }
 
 export const isStale = ({ ageSeconds, limitSeconds }: ComponentStatus): boolean =>

@@ -75,6 +75,9 @@ describe('demote', () => {
   });
 });
 
+/** The first step: its title is there before its journal is. */
+const quiet = 'make this master quiet';
+
 describe('switchover', { timeout: 180_000 }, () => {
   it('exchanges the roles, and exchanges them back, and what either side writes arrives', async () => {
     const { a, b } = pair;
@@ -103,7 +106,7 @@ describe('switchover', { timeout: 180_000 }, () => {
   });
 
   it.each([
-    ['make this master quiet'],
+    [quiet],
     ['write pe_failover_mode: passive'],
     ['masterb.test becomes the active'],
     ['end the quiet'],
@@ -114,7 +117,7 @@ describe('switchover', { timeout: 180_000 }, () => {
     await killed.says(step);
     killed.kill('SIGKILL');
     await killed.ended;
-    expect(a.command('status').output).toContain('To go on, type: pe-failover switchover');
+    if (step !== quiet) expect(a.command('status').output).toContain('To go on, type: pe-failover switchover');
     const again = await typedCommand(a, 'switchover', '--yes').ended;
     expect(again.code, again.output).toBe(0);
     expect(roles()).toEqual(['passive', 'active']);
