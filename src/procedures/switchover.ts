@@ -89,13 +89,16 @@ async function spareFindings({ other }: SwitchoverParts, signal: AbortSignal): P
     const closed = whyNotTaken(gate);
     if (closed !== undefined) return [bad(closed, `See, on ${other.certname}: pe-failover status`)];
     const there = await other.look(signal);
-    return there.map((finding) => ({ ...finding, says: `${other.certname}: ${finding.says}` }));
+    return there.map((finding) => ({ ...finding, says: spokenThere(other.certname, finding.says) }));
   } catch (error) {
     signal.throwIfAborted();
     const hint = `If it is lost there is nobody to exchange roles with. Look there: systemctl status pe-failover`;
     return [bad(toFailure(error).message, hint)];
   }
 }
+
+const spokenThere = (certname: string, says: string): string =>
+  says.startsWith(certname) ? says : `${certname}: ${says}`;
 
 /** Gone on with after a death: what comes before the change of the fact was done. */
 const isPast = async (role: RoleTools): Promise<boolean> => (await role.readFact()).role.role === 'passive';
