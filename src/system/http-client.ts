@@ -150,6 +150,8 @@ function begin(
   const { body } = request;
   const headers: OutgoingHttpHeaders = {
     accept: 'application/json',
+    // Jetty refuses whoever asks for another host than the one that TLS was agreed for.
+    ...(servername === undefined ? {} : { host: url.port === '' ? servername : `${servername}:${url.port}` }),
     ...(token === undefined ? {} : { 'x-authentication': token }),
     // A length, never chunks: PE hangs on chunked requests.
     ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),

@@ -189,7 +189,8 @@ describe('a hook', () => {
     expect(alone.output).toMatch(/20-fails failed with exit code 4/);
     rmSync(hookPath(b, 'promoted/20-fails'));
     b.start();
-    await b.says(/The agent of masterb.test runs/);
+    const role = (): string => (JSON.parse(b.command('status', '--json').output) as { role: string }).role;
+    await waitFor(role, 20_000).toBe('passive');
     const byAgent = b.command('hooks', '--try', 'promoted');
     expect(byAgent).toMatchObject({ code: 0, output: expect.not.stringContaining('No agent runs') as string });
     expect(byAgent.output).toMatch(new RegExp(`10-note: +${b.pid()}\n`));
@@ -206,6 +207,8 @@ describe('what is told besides', () => {
     const { a, b } = pair;
     for (const event of ['applied', 'held', 'unheld', 'failure', 'recovered'])
       for (const master of [a, b]) noteEvent(master, event);
+    const directory = dirname(secretOf(a));
+    for (let n = 0; n < 12; n += 1) writeFileSync(join(directory, `key-${n}`), String(n)); // of the first, whole drop: what is new may go
     await startBoth(pair);
     await waitFor(() => told(b, 'applied').length).toBe(1);
     const startSshd = await pair.cutOff();
@@ -213,9 +216,6 @@ describe('what is told besides', () => {
     await startSshd();
     await waitFor(() => told(a, 'recovered').length, 60_000).toBeGreaterThan(0);
 
-    const directory = dirname(secretOf(a));
-    for (let n = 0; n < 12; n += 1) writeFileSync(join(directory, `key-${n}`), String(n));
-    await b.says(placed);
     for (let n = 0; n < 12; n += 1) rmSync(join(directory, `key-${n}`));
     await waitFor(() => told(b, 'held').length, 30_000).toBe(1);
     const { hold } = told(b, 'held')[0] as { hold: string };
