@@ -19,7 +19,7 @@ import { createState } from './system/state.ts';
 export const orderHandlers = (master: Master, view: () => AgentView): Readonly<Record<string, OrderHandler>> => ({
   status: () => reportOf(master, view()),
   'look-at-promotion': (_order, _tell, signal) => lookAtPromotion(master, signal),
-  promote: (order, tell, signal) => promoteByOrder(master, order, false, tell, signal),
+  promote: (order, tell, signal) => promoteByOrder(master, order, tell, signal),
   'stay-spare': (order, tell, signal) => staySpare(master, order, tell, signal),
   greet: (_order, _tell, signal) => askControl(master.paths.control, 'run', { job: 'greet-spare' }, { signal }),
   pause: (order) => hearPauses(master, order),
@@ -59,11 +59,13 @@ export async function openOtherIfKnown(master: Master, by: string): Promise<Othe
   if (known === undefined) return undefined;
   const { peer } = await senderTo(master, known.certname, noEpoch, settingsOf(master).build);
   const { signer, certname, clock } = master;
+  const state = createState(master.paths.state);
   return {
     certname: known.certname,
     host: master.config.peer_address ?? known.certname,
     greet: (signal) => peer.hello(signal),
-    give: (verb, args, options) => give({ peer, signer, certname, clock, by }, verb, args, options),
+    give: (verb, args, options) =>
+      give({ peer, signer, certname, clock, by, state, now: () => clock.now() }, verb, args, options),
     [Symbol.asyncDispose]: () => peer.close(),
   };
 }

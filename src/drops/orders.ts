@@ -4,6 +4,7 @@ import { parseOrder, type Order, type Reply } from '../rules/order.ts';
 import { programVersion } from '../rules/program.ts';
 import type { Clock } from '../system/clock.ts';
 import { seal, type Signer } from '../system/sign.ts';
+import type { State } from '../system/state.ts';
 import type { Peer } from './peer.ts';
 import { unpackResult } from './replies.ts';
 
@@ -14,6 +15,9 @@ export interface OrdersParts {
   readonly clock: Pick<Clock, 'monotonic' | 'sleep'>;
   /** Who typed what leads to them. */
   readonly by: string;
+  /** Of this master. */
+  readonly state: State;
+  readonly now: () => Date;
 }
 
 export interface OrderOptions {
@@ -35,10 +39,11 @@ export async function give(
   options: OrderOptions,
 ): Promise<unknown> {
   const { peer, signer, certname, clock, by } = parts;
+  const n = await nextNumber(parts);
   const { hello, pairing } = await peer.hello(options.signal);
   const id = randomBytes(16).toString('hex');
   const order: Order = {
-    ...{ format: 1, kind: 'order', id, verb, args, source: certname, target: pairing.certname },
+    ...{ format: 1, kind: 'order', id, n, verb, args, source: certname, target: pairing.certname },
     ...{ greeted: hello.at, by, program: programVersion },
   };
   parseOrder(order); // what the other one would refuse is our own mistake
@@ -49,6 +54,14 @@ export async function give(
     throw new Failure(errorClass, `${pairing.certname} says: ${what}`, details);
   }
   return reply.result === undefined ? undefined : await unpackResult(reply.result);
+}
+
+/** INVARIANT: on disk before it is used. From the clock, so that a state that was lost does not begin anew below it. */
+async function nextNumber({ state, now }: OrdersParts): Promise<number> {
+  const { n: last = 0 } = (await state.read<{ n: number }>('orders-given')) ?? {};
+  const n = Math.max(last + 1, now().getTime());
+  await state.write('orders-given', { n });
+  return n;
 }
 
 const waitSeconds = 5;

@@ -7,6 +7,8 @@ export interface Order {
   readonly kind: 'order';
   /** 32 hexadecimal digits, of this order alone. */
   readonly id: string;
+  /** Goes up with each order of its source: which of two was given later, whatever came first. */
+  readonly n: number;
   readonly verb: string;
   readonly args: Readonly<Record<string, unknown>>;
   /** Certnames. */
@@ -65,7 +67,7 @@ export function parseOrder(value: unknown): Order | undefined {
   if (field.number('format') !== 1) throw refuse('order.format', 'is not 1');
   return {
     ...{ format: 1, kind: 'order', id: field.matching('id', isOrderId), verb: field.text('verb', 40) },
-    args: field.object('args'),
+    ...{ n: field.count('n', 1), args: field.object('args') },
     ...{ source: field.text('source', 255), target: field.text('target', 255) },
     ...{ greeted: field.text('greeted', 40), by: field.text('by', 200) },
     ...field.optionalText('program', 40),

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StatusReport } from '../../src/agent/status.ts';
@@ -7,6 +7,7 @@ import { openOther, type OtherMaster } from '../../src/order-work.ts';
 import { seal } from '../../src/system/sign.ts';
 import { createAgentPair, filesOnly, startBoth, type AgentMaster, type AgentPair } from '../helpers/agents.ts';
 import { pathsBelow } from '../helpers/pair.ts';
+import { until } from '../helpers/trees.ts';
 
 let pair: AgentPair;
 let masters: { a: Master; b: Master };
@@ -28,7 +29,7 @@ afterAll(async () => {
 
 const options = { signal: AbortSignal.timeout(60_000), timeoutMs: 30_000 };
 const order = (id: string, greeted: string, source = masters.a.certname) => ({
-  ...{ format: 1, kind: 'order', id, verb: 'status', args: {}, source, target: masters.b.certname },
+  ...{ format: 1, kind: 'order', id, n: 1, verb: 'status', args: {}, source, target: masters.b.certname },
   ...{ greeted, by: 'alice' },
 });
 const send = (master: AgentMaster, line: string): void =>
@@ -69,6 +70,18 @@ describe('an order', () => {
     send(b, seal(masters.b.signer, 'message', order('d'.repeat(32), now)));
     await b.says(/WARNING\] message refused/);
     expect(replies()).toEqual(before);
+  });
+
+  it('to promote that was called back is not carried out, however late it comes', async () => {
+    const { b } = pair;
+    await others.ofA.give('stay-spare', {}, options);
+    const late = { ...order('c'.repeat(32), new Date().toISOString()), verb: 'promote' };
+    send(b, seal(masters.a.signer, 'message', late));
+    const path = join(pathsBelow(b.root).replies, `${late.id}.json`);
+    await until('its reply', () => existsSync(path) && readFileSync(path, 'utf8').includes('failed'));
+    expect(readFileSync(path, 'utf8')).toContain('the order to promote was called back');
+    const report = (await others.ofA.give('status', {}, options)) as StatusReport;
+    expect(report.role).toBe('passive');
   });
 
   it('leaves its reply for the gate alone, and not for ever', async () => {
