@@ -47,7 +47,7 @@ function redactLine(line: string): string {
 
 /** Keys of the configuration whose values may be, or hold, a secret: an address is shown without what is behind its host. */
 const addresses: ReadonlySet<string> = new Set(['deadman.url', 'classifier.url']);
-const commands = /^(?:witness\.command|hooks\.\w+(?:\.\d+)?|services\.commands\.[^.]+\.(?:status|start|stop))$/;
+const commands = /^(?:witness\.command|services\.commands\.[^.]+\.(?:status|start|stop))$/;
 
 /** The configuration as it may be shown: commands without their arguments, addresses without their paths. */
 export function redactConfig(value: unknown, path = ''): unknown {

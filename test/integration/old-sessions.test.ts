@@ -52,8 +52,7 @@ describe.each([
         .filter((line) => line.endsWith(` ${sshd.name}`)),
     ).toHaveLength(2);
 
-    own.command('promote', '--force-stale'); // nothing ever arrived here
-    own.sh("sed -i 's/passive$/active/' /opt/puppetlabs/facter/facts.d/pe_failover.yaml");
+    own.command('promote', '--force-stale', '--force', '--yes'); // nothing ever arrived here
     await idle.ended;
     expect([busy, push, ...others].map(isOver)).toEqual([false, false, false, false]);
     const later = await spare.login();

@@ -29,8 +29,7 @@ const secrets = {
 const config = (root: string): string => `${filesOnly()}peer_address: 127.0.0.1
 classifier: {auth: token, token_file: ${join(root, 'etc/puppetlabs/rbac-token')}}
 deadman: {url: "https://127.0.0.1:1/ping/${secrets.deadman}"}
-witness: {command: [/bin/true, --password, ${secrets.witness}]}
-hooks: {on_failure: [[/bin/true, "https://chat.example.com/${secrets.hook}"]]}
+witness: {command: [/bin/true, --password, ${secrets.witness}, "https://chat.example.com/${secrets.hook}"]}
 `;
 
 let pair: AgentPair;

@@ -58,8 +58,12 @@ describe('a configuration that is shown', () => {
   const config = {
     deadman: { url: 'https://hc.example.com/ping/5f1e2d3c-uuid?x=1' },
     witness: { command: ['/usr/bin/ask', '--password', 'hunter2xx'] },
-    hooks: { after_promote: [['/bin/curl', 'https://chat/hook/secret-of-chat']] },
-    services: { manager: 'commands', commands: { 'pe-x': { status: ['/bin/x', 'argument1'] } } },
+    services: {
+      manager: 'commands',
+      commands: {
+        'pe-x': { status: ['/bin/x', 'argument1'], start: ['/bin/curl', 'https://chat/hook/secret-of-chat'] },
+      },
+    },
     classifier: { url: 'https://user:pw@masterb:4433/classifier-api' },
     certname: 'masterb.lab',
   };
@@ -68,8 +72,10 @@ describe('a configuration that is shown', () => {
     expect(redactConfig(config)).toEqual({
       deadman: { url: 'https://hc.example.com' },
       witness: { command: ['/usr/bin/ask', hidden, hidden] },
-      hooks: { after_promote: [['/bin/curl', hidden]] },
-      services: { manager: 'commands', commands: { 'pe-x': { status: ['/bin/x', hidden] } } },
+      services: {
+        manager: 'commands',
+        commands: { 'pe-x': { status: ['/bin/x', hidden], start: ['/bin/curl', hidden] } },
+      },
       classifier: { url: 'https://masterb:4433' },
       certname: 'masterb.lab',
     });
