@@ -57,11 +57,11 @@ describe('redacted text', () => {
 describe('a configuration that is shown', () => {
   const config = {
     deadman: { url: 'https://hc.example.com/ping/5f1e2d3c-uuid?x=1' },
-    witness: { command: ['/usr/bin/ask', '--password', 'hunter2xx'] },
+    witness: { command: ['/usr/bin/ask', '--password', 'hunter2xx', 'https://chat/hook/secret-of-chat'] },
     services: {
       manager: 'commands',
       commands: {
-        'pe-x': { status: ['/bin/x', 'argument1'], start: ['/bin/curl', 'https://chat/hook/secret-of-chat'] },
+        'pe-x': { status: ['/bin/x', 'argument1'] },
       },
     },
     classifier: { url: 'https://user:pw@masterb:4433/classifier-api' },
@@ -71,10 +71,10 @@ describe('a configuration that is shown', () => {
   it('has neither arguments of commands nor paths of addresses', () => {
     expect(redactConfig(config)).toEqual({
       deadman: { url: 'https://hc.example.com' },
-      witness: { command: ['/usr/bin/ask', hidden, hidden] },
+      witness: { command: ['/usr/bin/ask', hidden, hidden, hidden] },
       services: {
         manager: 'commands',
-        commands: { 'pe-x': { status: ['/bin/x', hidden], start: ['/bin/curl', hidden] } },
+        commands: { 'pe-x': { status: ['/bin/x', hidden] } },
       },
       classifier: { url: 'https://masterb:4433' },
       certname: 'masterb.lab',
