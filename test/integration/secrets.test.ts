@@ -67,6 +67,12 @@ const judgedRow = `SET ROLE "pe-rbac"; CREATE FUNCTION judge(v text) RETURNS boo
   RAISE EXCEPTION 'invalid value: "%"', v USING DETAIL = v, HINT = v; END $$;
   CREATE TABLE judged (v text CHECK (judge(v))); INSERT INTO judged VALUES ('${made.judged}'); RESET ROLE`;
 
+/** What came within the hour may go again: a file that came before that is missed. */
+function hoursLater({ root }: World['b']): void {
+  const path = join(pathsBelow(root).state, 'files-news.json');
+  writeFileSync(path, readFileSync(path, 'utf8').replace(/"at": *"[^"]*"/g, '"at": "2026-01-01T00:00:00.000Z"'));
+}
+
 async function playDay({ a, b }: World, says: (pattern: RegExp) => Promise<unknown>): Promise<void> {
   await soon(() => caProblem(a, b));
   write(a, 'keys.json', `{"key": "${made.key}"}\n`);
@@ -83,6 +89,8 @@ async function playDay({ a, b }: World, says: (pattern: RegExp) => Promise<unkno
   await soon(() => keyFilesProblem(a, b));
   await a.cluster.sql('pe-rbac', judgedRow);
   await says(/A.*db_dump\.sh ---> \[FAILURE\]/);
+  await soon(() => Promise.resolve(existsSync(join(b.root, secretsDirectory, 'of-many-11')) ? undefined : 'not there'));
+  hoursLater(b);
   for (let n = 0; n < 12; n += 1) rmSync(join(a.root, secretsDirectory, `of-many-${n}`));
   await says(/B.*update_passive_files\.sh ---> \[FAILURE\]/);
 }
