@@ -170,8 +170,12 @@ function commands({ exec, paths, user }: BundleParts): BundleFile[] {
           .join('\n');
       },
     },
-    ask('packages.txt', 'sh', ['-c', packagesOf]),
+    { name: 'packages.txt', read: (signal) => packages(exec, signal) },
   ];
 }
 
-const packagesOf = `dpkg-query -W 2>/dev/null || rpm -qa | sort`;
+/** Of Debian, else of Red Hat. */
+async function packages(exec: Exec, signal: AbortSignal): Promise<string> {
+  const text = await said(exec, 'dpkg-query', ['-W'], signal);
+  return text.includes('\n(not answered: ') ? await said(exec, 'rpm', ['-qa'], signal) : text;
+}

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Delivery } from '../drops/delivery.ts';
 import { createExpectationBook } from '../drops/expected-deletions.ts';
-import type { Holds } from '../drops/holds.ts';
 import { noteGreeting } from '../drops/greeting-note.ts';
 import { createOwnTrees, ownTrees } from '../drops/own-trees.ts';
 import type { Greeting } from '../drops/peer.ts';
@@ -26,8 +25,6 @@ import { createGreetSpare } from './greet-spare.ts';
 import { createNcDump } from './nc-dump.ts';
 import { createRestoreDbs } from './restore-dbs/index.ts';
 import { endInterruptedSwitches, openInterruptedDatabases } from './restore-dbs/interrupted.ts';
-import { createRecordStore, type RestoreRecord } from './restore-dbs/record.ts';
-import { databaseOf } from './restore-dbs/stage.ts';
 import type { SwitchParts } from './restore-dbs/tools.ts';
 import { createRestoreNc } from './restore-nc/index.ts';
 import { createSyncCerts } from './sync-certs/index.ts';
@@ -214,20 +211,6 @@ function restoreNc(host: SpareHost): Job {
   });
 }
 
-/** A content that did not load here, or was not healthy, is tried once more when it comes again. */
-export async function forgetRefused(
-  state: string,
-  holds: Pick<Holds, 'list' | 'close'>,
-  stream: string,
-): Promise<void> {
-  if (!stream.startsWith('db-dump.')) return;
-  const store = createRecordStore(state, databaseOf(stream));
-  const { quarantined, ...rest } = await store.read();
-  if (quarantined !== undefined) await store.write(rest);
-  for (const hold of await holds.list())
-    if (hold.stream === stream && hold.rule === 'database-failed') await holds.close(hold.id);
-}
-
 type OpenHost = Pick<SpareHost, 'paths' | 'admin'>;
 type SwitchHost = OpenHost & Pick<SpareHost, 'settings' | 'services' | 'agentRuns' | 'health' | 'note'>;
 type Named = readonly { readonly name: string }[];
@@ -286,19 +269,6 @@ function restoreDbs(host: SpareHost): Job {
   });
 }
 
-/** Why a database of a spare waits too long to go live; undefined where none does. A torn record is the job's to tell. */
-export async function overdueOf(stateDirectory: string, stream: string): Promise<string | undefined> {
-  if (!stream.startsWith('db-dump.')) return undefined;
-  const store = createRecordStore(stateDirectory, databaseOf(stream));
-  return (await store.read().catch(() => undefined))?.waiting?.overdue;
-}
-
-/** What is loaded beside a database of a spare, or did not go live. A torn record is the job's to tell. */
-export const restoreRecordOf = (stateDirectory: string, database: string): Promise<RestoreRecord> =>
-  createRecordStore(stateDirectory, database)
-    .read()
-    .catch(() => ({ format: 1 }));
-
 const journalOf = (paths: Paths, name: string) => createJournal(join(paths.journal, `${name}.jsonl`));
 const openStore = ({ paths }: JobHost, stream: string): ContentStore => openContentStore(join(paths.store, stream));
 
@@ -308,3 +278,4 @@ function openSet({ paths, onClose }: JobHost, stream: string): AcceptedSet {
   return set;
 }
 export { previewNcDump } from './nc-dump.ts';
+export { forgetRefused, overdueOf, restoreRecordOf } from './restore-dbs/record-outside.ts';

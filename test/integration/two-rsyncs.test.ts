@@ -11,21 +11,23 @@ const other = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), '
 const versionOf = (rsync: string): string | undefined =>
   /version (\S+)/.exec(spawnSync(rsync, ['--version'], { encoding: 'utf8' }).stdout)?.[1];
 
-it('pushes pass between two versions of rsync, each way, plain and as a dump against the last one', async (context) => {
-  if (!existsSync(other)) context.skip('there is one version of rsync here');
-  expect(versionOf(other)).toMatch(/^\d/);
-  expect(versionOf(other)).not.toBe(versionOf('rsync'));
+it('pushes pass between all versions of rsync that are here, each way, plain and as a dump against the last one', async (context) => {
+  const isThere = existsSync(other);
+  if (isThere) {
+    expect(versionOf(other)).toMatch(/^\d/);
+    expect(versionOf(other)).not.toBe(versionOf('rsync'));
+  }
   await using spare = await startOwnSpare(context, { name: 'sshd', usePam: 'no' });
   const { own, drop } = spare;
   const active = await spare.login();
   own.sh('cp /usr/bin/rsync /run/own-rsync');
-  copyFileSync(other, own.path('/run/other-rsync'));
+  if (isThere) copyFileSync(other, own.path('/run/other-rsync'));
   mkdirSync(join(drop, 'deep/er'), { recursive: true });
   const content = randomBytes(300_000);
   let sequence = 0;
-  for (const server of ['own-rsync', 'other-rsync']) {
+  for (const server of ['own-rsync', ...(isThere ? ['other-rsync'] : [])]) {
     own.sh(`install -m 755 /run/${server} /usr/bin/rsync`);
-    for (const rsync of ['rsync', other])
+    for (const rsync of ['rsync', ...(isThere ? [other] : [])])
       for (const bulk of [false, true, true]) {
         sequence += 1;
         content.write(`change ${sequence}`, 150_000);
